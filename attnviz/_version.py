@@ -1,5 +1,3 @@
-"""The version, alone in a file so that `attnviz --version` and the build read it without importing anything else."""
-
-from __future__ import annotations
+"""The version: one string, read by the package, by pyproject.toml and by the traces that are written."""
 
 __version__ = "0.1.0"

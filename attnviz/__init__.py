@@ -1,0 +1,44 @@
+"""attnviz shows where an image-to-text network looks while it writes each word.
+
+The public names are resolved on first use, so that `import attnviz` is immediate and a program that only draws saved
+traces never loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from attnviz._version import __version__
+from attnviz.errors import AttnvizError
+
+if TYPE_CHECKING:
+    from attnviz.explain import explain
+    from attnviz.geometry import Frame
+    from attnviz.model import load_model
+    from attnviz.render import draw
+    from attnviz.trace import Step, Trace
+
+__all__ = ["AttnvizError", "Frame", "Step", "Trace", "__version__", "draw", "explain", "load_model"]
+
+_HOMES = {
+    "Frame": "attnviz.geometry",
+    "Step": "attnviz.trace",
+    "Trace": "attnviz.trace",
+    "draw": "attnviz.render",
+    "explain": "attnviz.explain",
+    "load_model": "attnviz.model",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Kept under its name: `attnviz.explain` is the function, although importing the module of that name sets the
+    # attribute to the module first.
+    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

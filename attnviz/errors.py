@@ -1,0 +1,53 @@
+"""The errors a user may see. Each one's text is a single line that names what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
+
+
+def one_line(text: str) -> str:
+    """`text` with whatever would break a line, drive a terminal or fail to encode written as an escape.
+
+    File names may hold any character: a line break, an escape sequence, bytes that are no text (which Python reads
+    as lone surrogates), marks that turn the writing direction. Printable text, of any script, stays as it is.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if char in _BIDI or unicodedata.category(char) in _UNPRINTABLE else char
+        for char in text
+    )
+
+
+class AttnvizError(Exception):
+    """What attnviz says when it cannot do as asked: `str(error)` is one line, fit to be shown to the user."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+class ImageError(AttnvizError):
+    """A photo that is missing, damaged, too large or no image at all."""
+
+
+class TraceError(AttnvizError):
+    """A trace, or a trace file, that does not hold together."""
+
+
+class ModelError(AttnvizError):
+    """A model that is missing, damaged or unable to do what is asked."""
+
+
+class ConfigError(AttnvizError, ValueError):
+    """A setting with a value that cannot be used."""
+
+
+class OutputError(AttnvizError):
+    """A file or folder that cannot be written."""
+
+
+class DataError(AttnvizError):
+    """Training or evaluation data that is missing or malformed."""

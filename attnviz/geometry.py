@@ -1,0 +1,292 @@
+"""Where the model looked, in pixels of the photo: the map between a photo, the model's input and the score grid.
+
+Coordinates are continuous and (y, x): pixel i covers [i, i + 1], so its centre is i + 0.5. Sizes are (height, width).
+Everything is separable, so each axis is dealt with by itself.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from attnviz.errors import ConfigError
+
+Size = tuple[int, int]
+Floats = npt.NDArray[np.float64]
+
+IMAGENET_MEAN = (124, 116, 104)  # the mean colour of ImageNet, near zero once the input is normalised
+MAX_SIDE = 2**31 - 1
+SMOOTH_FROM = 2.0  # drawn pixels a cell; smaller cells are averaged by area, since samples of a tent would alias
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How an upright photo became a model's input, and how that input falls into the cells of a grid.
+
+    On each axis `input_px = photo_px * resized / photo + offset`. The whole numbers `resized` and `offset` are the
+    ones that the resize really used, so the inverse is exact, rounding included.
+
+    Args:
+        photo: size of the upright photo, (H, W) in pixels.
+        input: size of the model's input, (H, W) in pixels.
+        grid: cells of the score grid, (h, w). They share the input evenly.
+        resized: size of the whole photo after the resize, (H, W) in input pixels.
+        offset: input position of the resized photo's corner, (top, left): above 0 there is padding, below 0 the photo
+            is cut off.
+
+    Raises:
+        ConfigError: sizes that are not positive whole numbers, or a photo that lies outside the input altogether.
+    """
+
+    photo: Size
+    input: Size
+    grid: Size
+    resized: Size
+    offset: Size
+
+    def __post_init__(self) -> None:
+        for field in ("photo", "input", "grid", "resized"):
+            object.__setattr__(self, field, _whole_pair(f"frame: {field}", getattr(self, field), least=1))
+        object.__setattr__(self, "offset", _whole_pair("frame: offset", self.offset, least=-MAX_SIDE))
+        for start, stop in map(self._visible, (0, 1)):
+            if start >= stop:
+                raise ConfigError(f"frame: a photo resized to {self.resized} at {self.offset} misses its {self.input} input")
+
+    @classmethod
+    def stretch(cls, photo: Size, input: Size, grid: Size) -> Self:
+        """The whole photo squeezed to the input, whatever its shape."""
+        return cls(photo, input, grid, resized=input, offset=(0, 0))
+
+    @classmethod
+    def letterbox(cls, photo: Size, input: Size, grid: Size) -> Self:
+        """The whole photo, in its own proportions, in the middle of the input, with padding beside it."""
+        photo, input = _whole_pair("photo size", photo), _whole_pair("input size", input)
+        scale = min(input[0] / photo[0], input[1] / photo[1])
+        height, width = (min(max(round(p * scale), 1), i) for p, i in zip(photo, input, strict=True))
+        return cls(photo, input, grid, (height, width), ((input[0] - height) // 2, (input[1] - width) // 2))
+
+    @classmethod
+    def crop(cls, photo: Size, input: Size, grid: Size, resize: int | None = None) -> Self:
+        """The shorter side resized to `resize` pixels, then the middle of the photo cut out.
+
+        The rounding is that of torchvision's `Resize(resize)` and `CenterCrop(input)`. Without `resize` the photo
+        becomes as small as covers the input.
+
+        Raises:
+            ConfigError: the resized photo would be smaller than the input.
+        """
+        photo, input = _whole_pair("photo size", photo), _whole_pair("input size", input)
+        if resize is not None:
+            short = _whole("resize", resize)
+            height, width = (short if p == min(photo) else int(short * p / min(photo)) for p in photo)
+            if height < input[0] or width < input[1]:
+                raise ConfigError(f"resize {short} makes a {height}x{width} picture, less than the {input[0]}x{input[1]} input; "
+                                  f"give at least {max(input)}")
+        elif input[0] * photo[1] >= input[1] * photo[0]:
+            height, width = input[0], max(input[1], photo[1] * input[0] // photo[0])
+        else:
+            height, width = max(input[0], photo[0] * input[1] // photo[1]), input[1]
+        # round() takes halves to the even number, as CenterCrop does.
+        return cls(photo, input, grid, (height, width), (-round((height - input[0]) / 2), -round((width - input[1]) / 2)))
+
+    @property
+    def kind(self) -> str:
+        """"crop" where the model saw only part of the photo, else "letterbox" where there is padding, else "stretch"."""
+        spans = tuple(zip(self.offset, self.resized, self.input, strict=True))
+        if any(offset < 0 or offset + resized > size for offset, resized, size in spans):
+            return "crop"
+        return "stretch" if all(resized == size for _, resized, size in spans) else "letterbox"
+
+    def apply(self, pixels: npt.NDArray[np.uint8], fill: tuple[int, int, int] = IMAGENET_MEAN) -> npt.NDArray[np.uint8]:
+        """The model's input: the photo resized (bilinear, antialiased), then cut or padded with the colour `fill`.
+
+        Args:
+            pixels: (H, W, 3) uint8, the photo.
+
+        Returns:
+            (H, W, 3) uint8 of the size `input`.
+
+        Raises:
+            ConfigError: pixels of another size than `photo`, or that are not RGB bytes.
+        """
+        if pixels.dtype != np.uint8 or pixels.shape != (*self.photo, 3):
+            raise ConfigError(f"this frame takes uint8 pixels of {(*self.photo, 3)}, not {pixels.dtype} of {pixels.shape}")
+        from PIL import Image
+
+        (top, bottom), (left, right) = spans = [self._visible(axis) for axis in (0, 1)]
+        # Only what the input shows is computed: the rest of a long strip could be huge. The filter still reaches over
+        # the edge of the box, so this equals resizing the whole and cutting.
+        (y0, y1), (x0, x1) = (
+            [min((edge - self.offset[axis]) * self.photo[axis] / self.resized[axis], self.photo[axis]) for edge in span]
+            for axis, span in enumerate(spans)
+        )
+        shown = Image.fromarray(pixels).resize((right - left, bottom - top), Image.Resampling.BILINEAR, (x0, y0, x1, y1))
+        canvas = np.empty((*self.input, 3), np.uint8)
+        canvas[:] = fill
+        canvas[top:bottom, left:right] = np.asarray(shown)
+        return canvas
+
+    def to_input(self, points: npt.ArrayLike) -> Floats:
+        """(..., 2) points (y, x) of the photo as points of the model's input, in pixels."""
+        return np.asarray(points, np.float64) * self._scale + np.asarray(self.offset)
+
+    def to_photo(self, points: npt.ArrayLike) -> Floats:
+        """(..., 2) points (y, x) of the model's input as points of the photo, in pixels: the inverse of `to_input`."""
+        return (np.asarray(points, np.float64) - np.asarray(self.offset)) / self._scale
+
+    def centres(self) -> Floats:
+        """(h, w, 2): each cell's centre (y, x) on the photo, in pixels; on padding it lies outside the photo."""
+        ticks = [(np.arange(cells) + 0.5) * size / cells for cells, size in zip(self.grid, self.input, strict=True)]
+        return self.to_photo(np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1))
+
+    def boxes(self) -> Floats:
+        """(h, w, 4): each cell's box (y0, x0, y1, x1) on the photo, in pixels, not clipped to the photo."""
+        ticks = [np.arange(cells + 1) * size / cells for cells, size in zip(self.grid, self.input, strict=True)]
+        corners = self.to_photo(np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1))
+        return np.concatenate([corners[:-1, :-1], corners[1:, 1:]], axis=-1)
+
+    def coverage(self) -> Floats:
+        """(h, w): the fraction of each cell's area that shows the photo, from 1 inside it to 0 on padding."""
+        fractions = []
+        for axis in (0, 1):
+            start, stop = self._visible(axis)
+            edges = np.arange(self.grid[axis] + 1) * self.input[axis] / self.grid[axis]
+            shown = np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start)
+            fractions.append(np.clip(shown * self.grid[axis] / self.input[axis], 0, 1))
+        return np.outer(*fractions)
+
+    def cell_size(self, size: Size | None = None) -> tuple[float, float]:
+        """(height, width) of a cell in pixels of the photo, or of a picture of the whole photo of size `size`."""
+        size = self._picture(size)
+        height, width = (
+            self.input[axis] * size[axis] / (self.grid[axis] * self.resized[axis]) for axis in (0, 1)
+        )
+        return height, width
+
+    def seen(self, size: Size | None = None) -> npt.NDArray[np.bool_]:
+        """(H, W): the pixels that the model saw, of the photo or of a picture of the whole photo of size `size`.
+
+        A pixel counts by its centre. Where the picture is so small that no centre lies in what the model saw, the
+        pixel at the middle of that does.
+        """
+        size = self._picture(size)
+        mask = np.zeros(size, np.bool_)
+        mask[self._seen(0, size[0]), self._seen(1, size[1])] = True
+        return mask
+
+    def upsample(self, grids: npt.ArrayLike, size: Size | None = None, cells: bool = False) -> npt.NDArray[np.float32]:
+        """Values of the grid on the pixels of the photo, or of a picture of the whole photo of size `size`.
+
+        Bilinear between the cells' centres; beyond the outermost centres the value stays. On an axis where a cell is
+        smaller than 2 pixels, each pixel has the mean of the cells it covers, by area. With `cells`, each pixel has
+        the value of the cell that its centre lies in (by area where cells are smaller than a pixel). Cells that lie
+        on padding altogether take no part.
+
+        Args:
+            grids: (..., h, w), any number of grids.
+
+        Returns:
+            (..., H, W) float32; NaN where the model saw nothing.
+
+        Raises:
+            ConfigError: grids of another shape than `grid`, or a size that is not positive.
+        """
+        size = self._picture(size)
+        values = np.asarray(grids, np.float32)
+        if values.ndim < 2 or values.shape[-2:] != self.grid:
+            raise ConfigError(f"grids of shape {values.shape} do not fit a frame of {self.grid} cells")
+        rows, columns = (self._interpolation(axis, size[axis], cells) for axis in (0, 1))
+        # One product for the rows of all grids, one for the columns.
+        pixels: npt.NDArray[np.float32] = np.matmul(np.matmul(rows, values).reshape(-1, self.grid[1]), columns.T)
+        pixels = pixels.reshape(*values.shape[:-2], *size)
+        if self.kind == "crop":
+            rows_seen, columns_seen = self._seen(0, size[0]), self._seen(1, size[1])
+            pixels[..., : rows_seen.start, :] = np.nan
+            pixels[..., rows_seen.stop :, :] = np.nan
+            pixels[..., : columns_seen.start] = np.nan
+            pixels[..., columns_seen.stop :] = np.nan
+        return pixels
+
+    def to_dict(self) -> dict[str, list[int]]:
+        """The fields as JSON-ready lists."""
+        return {name: list(pair) for name, pair in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """A frame from what `to_dict` gave. Raises ConfigError on anything else."""
+        names = ("photo", "input", "grid", "resized", "offset")
+        if not isinstance(fields, Mapping) or set(fields) != set(names):
+            raise ConfigError(f"a frame has the fields {', '.join(names)}")
+        return cls(**fields)
+
+    @property
+    def _scale(self) -> Floats:
+        """Input pixels a photo pixel, (2,)."""
+        return np.asarray(self.resized) / np.asarray(self.photo)
+
+    def _picture(self, size: Size | None) -> Size:
+        return self.photo if size is None else _whole_pair("picture size", size)
+
+    def _visible(self, axis: int) -> tuple[int, int]:
+        """The part of the input, in input pixels, that shows the photo."""
+        offset = self.offset[axis]
+        return max(0, offset), min(self.input[axis], offset + self.resized[axis])
+
+    def _seen(self, axis: int, size: int) -> slice:
+        """The pixels, of `size` over the whole photo, whose centre the input shows. Whole numbers, hence exact."""
+        offset, resized = self.offset[axis], self.resized[axis]
+        start = max(0, -((2 * offset * size + resized) // (2 * resized)))
+        stop = min(size, (2 * (self.input[axis] - offset) * size - resized) // (2 * resized) + 1)
+        if start < stop:
+            return slice(start, stop)
+        middle = (sum(self._visible(axis)) - 2 * offset) * size // (2 * resized)
+        return slice(min(middle, size - 1), min(middle, size - 1) + 1)
+
+    def _interpolation(self, axis: int, size: int, cells: bool) -> npt.NDArray[np.float32]:
+        """(size, n) matrix from the n cells of an axis to `size` pixels over the whole photo; each row sums to 1."""
+        count = self.grid[axis]
+        start, stop = (edge * count for edge in self._visible(axis))
+        first, last = start // self.input[axis], (stop - 1) // self.input[axis]  # the cells that show some of the photo
+        edges = (np.arange(size + 1) * (self.resized[axis] / size) + self.offset[axis]) * (count / self.input[axis])
+        middles = (edges[:-1] + edges[1:]) / 2  # pixel centres in cells: cell i covers [i, i + 1]
+        pixels = np.arange(size)
+        matrix = np.zeros((size, count))
+        pitch = self.cell_size((size, size))[axis]
+        if pitch < (1.0 if cells else SMOOTH_FROM):
+            edges = np.clip(edges, first, last + 1)[:, None]
+            ticks = np.arange(count)
+            matrix = np.clip(np.minimum(edges[1:], ticks + 1) - np.maximum(edges[:-1], ticks), 0, None)
+            # A pixel beside the input covers no cell; it is not drawn.
+            matrix /= np.maximum(matrix.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        elif cells:
+            matrix[pixels, np.clip(np.floor(middles), first, last).astype(np.intp)] = 1
+        else:
+            position = np.clip(middles - 0.5, first, last)
+            lower = np.floor(position).astype(np.intp)
+            matrix[pixels, lower] = 1 - (position - lower)
+            matrix[pixels, np.minimum(lower + 1, last)] += position - lower
+        return matrix.astype(np.float32)
+
+
+def _whole(name: str, value: Any, least: int = 1) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_) or not least <= number <= MAX_SIDE:
+        raise ConfigError(f"{name} must be {'positive ' if least > 0 else ''}whole numbers, not {value!r}")
+    return number
+
+
+def _whole_pair(name: str, value: Any, least: int = 1) -> Size:
+    """`value` as two ints. Lists (from JSON) and numpy's integers will do."""
+    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 2:
+        raise ConfigError(f"{name} must be two whole numbers, (height, width), not {value!r}")
+    first, second = (_whole(name, item, least) for item in value)
+    return first, second
