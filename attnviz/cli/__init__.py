@@ -1,0 +1,83 @@
+"""The command line. A command's module is imported when that command runs: `attnviz --help` imports click and no more."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from attnviz._version import __version__
+from attnviz.cli.output import complain, explain_error, leave
+from attnviz.cli.types import suggestion
+
+COMMANDS = {
+    "render": "Describe photos and draw where the network looks at each word.",
+    "draw": "Draw a saved trace again, without a network.",
+    "modes": "List the score functions.",
+    "models": "List the bundled models.",
+    "train": "Train a model as a TOML file says.",
+    "evaluate": "Measure a model on a data split.",
+}
+"""Name -> first line of its help, here so that listing the commands imports none; tests hold the two equal."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run it: module `NAME`, object `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"attnviz.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command is called {args[0]!r}{suggestion(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Shows where an image-to-text network looks while it writes each word.
+
+    \b
+    attnviz render photo.jpg     writes photo-attention/: a picture per word, a GIF, the numbers
+    attnviz render --help        says what can be set
+
+    Exit status: 0 all done, 1 something failed, 2 wrong usage.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(args: list[str] | None = None) -> int:
+    """Runs the command line and returns its exit status; every error is one line on standard error."""
+    try:
+        outcome = cli.main(args, prog_name="attnviz", standalone_mode=False)
+        sys.stdout.flush()
+        return outcome if isinstance(outcome, int) else 0
+    except SystemExit:
+        return 141  # click ends so when nobody reads our output any more; 141 is what a shell reports for SIGPIPE
+    except BaseException as error:  # whatever it is, a user gets one line and not a traceback
+        message, status = explain_error(error)
+        complain(message)
+        return status
+
+
+def main() -> NoReturn:
+    """Entry point: runs the command line and ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a caption the terminal cannot encode is no reason to fail
+    leave(run())

@@ -1,0 +1,33 @@
+"""The names that options accept, known without importing what they stand for. Tests hold them equal to the real tables."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mode(NamedTuple):
+    """One score function: its formula, what the softmax runs over, and what to know about it."""
+
+    score: str
+    over: str
+    note: str
+
+
+MODES = {
+    "concat": Mode("s_i = w . tanh(Wc [E_i ; d])", "cells", "the additive form; the default"),
+    "general": Mode("s_i = (We E_i) . (Wd d)", "cells", "both sides projected to a common size"),
+    "dot": Mode("s_i = E_i . d", "cells", "needs as many channels as the state has"),
+    "channel-dot": Mode("s_c = sum_i d_i E_ic", "channels", "needs as many cells as the state has; fixed grid"),
+    "channel-general": Mode("s_c = (Wd d) . (We E_:c)", "channels", "a class activation map in effect; fixed grid"),
+    "flat-concat": Mode("s = tanh(FC([d ; flatten(E)]))", "cells", "tanh keeps weights low: 3.65 % at most on 14x14; fixed grid"),
+}
+"""In the order of usefulness. E_i is the encoder's output at cell i, E_:c its channel c, d the decoder's state."""
+
+FORMATS = ("png", "gif")
+SINGLE_FILE = {"gif": "attention.gif"}
+"""Formats that make one file, so that `-o -` can write it to standard output."""
+
+SCALES = ("shared", "uniform", "step")
+STYLES = ("heat", "spotlight", "contour")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+HARD = ("sample", "argmax")

@@ -1,0 +1,94 @@
+"""Parameter types: each turns an option's text into a value, or says in one line what it should look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+LARGEST_STEP = 999  # a caption has at most a few hundred words; keeps 0-999999999 from filling the memory
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the names close to `word`, or nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word.lower(), list(known), n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+class Name(click.ParamType[str]):
+    """One of a few names; a wrong one gets the close ones.
+
+    Args:
+        kind: what the names are of, for messages.
+        names: the accepted ones.
+    """
+
+    name = "name"
+
+    def __init__(self, kind: str, names: Iterable[str]) -> None:
+        self.kind, self.names = kind, tuple(names)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "|".join(self.names)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.names:
+            close = suggestion(str(value), self.names)
+            self.fail(f"no {self.kind} is called {str(value)!r}{close or '; there are ' + ', '.join(self.names)}", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+
+
+class Names(Name):
+    """Several of a few names, with commas between: a tuple, each once, in the order given."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"{self.names[0]},..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        return tuple(dict.fromkeys(super(Names, self).convert(part, param, ctx) for part in parts))
+
+
+class Steps(click.ParamType[tuple[int, ...]]):
+    """Step numbers like 1-5,8, counted from 0 as in the file names: a tuple, ascending, each once."""
+
+    name = "steps"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        chosen: set[int] = set()
+        for part in str(value).split(","):
+            first, dash, last = (text.strip() for text in part.partition("-"))
+            numbers = (first, last) if dash else (first, first)
+            if not all(text.isascii() and text.isdigit() and len(text) <= 9 for text in numbers):
+                self.fail(f"{str(value)!r} is no list of steps; write it like 1-5,8", param, ctx)
+            low, high = map(int, numbers)
+            if low > high or high > LARGEST_STEP:
+                self.fail(f"{part.strip()!r} is no range of steps from 0 to {LARGEST_STEP}; write it like 1-5,8", param, ctx)
+            chosen.update(range(low, high + 1))
+        return tuple(sorted(chosen))
+
+
+class Size(click.ParamType[int | str]):
+    """The longest side of the pictures in pixels, or `original`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        text = str(value).strip().lower()
+        if text == "original":
+            return text
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
+            self.fail(f"{str(value)!r} is no size; give the longest side in pixels, or 'original'", param, ctx)
+        return int(text)
