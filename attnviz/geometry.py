@@ -56,7 +56,9 @@ class Frame:
         object.__setattr__(self, "offset", _whole_pair("frame: offset", self.offset, least=-MAX_SIDE))
         for start, stop in map(self._visible, (0, 1)):
             if start >= stop:
-                raise ConfigError(f"frame: a photo resized to {self.resized} at {self.offset} misses its {self.input} input")
+                raise ConfigError(
+                    f"frame: a photo resized to {self.resized} at {self.offset} misses its {self.input} input"
+                )
 
     @classmethod
     def stretch(cls, photo: Size, input: Size, grid: Size) -> Self:
@@ -86,18 +88,22 @@ class Frame:
             short = _whole("resize", resize)
             height, width = (short if p == min(photo) else int(short * p / min(photo)) for p in photo)
             if height < input[0] or width < input[1]:
-                raise ConfigError(f"resize {short} makes a {height}x{width} picture, less than the {input[0]}x{input[1]} input; "
-                                  f"give at least {max(input)}")
+                raise ConfigError(
+                    f"resize {short} makes a {height}x{width} picture, less than the {input[0]}x{input[1]} input; "
+                    f"give at least {max(input)}"
+                )
         elif input[0] * photo[1] >= input[1] * photo[0]:
             height, width = input[0], max(input[1], photo[1] * input[0] // photo[0])
         else:
             height, width = max(input[0], photo[0] * input[1] // photo[1]), input[1]
         # round() takes halves to the even number, as CenterCrop does.
-        return cls(photo, input, grid, (height, width), (-round((height - input[0]) / 2), -round((width - input[1]) / 2)))
+        return cls(
+            photo, input, grid, (height, width), (-round((height - input[0]) / 2), -round((width - input[1]) / 2))
+        )
 
     @property
     def kind(self) -> str:
-        """"crop" where the model saw only part of the photo, else "letterbox" where there is padding, else "stretch"."""
+        """ "crop" where the model saw only part of the photo, else "letterbox" where there is padding, else "stretch"."""
         spans = tuple(zip(self.offset, self.resized, self.input, strict=True))
         if any(offset < 0 or offset + resized > size for offset, resized, size in spans):
             return "crop"
@@ -116,7 +122,9 @@ class Frame:
             ConfigError: pixels of another size than `photo`, or that are not RGB bytes.
         """
         if pixels.dtype != np.uint8 or pixels.shape != (*self.photo, 3):
-            raise ConfigError(f"this frame takes uint8 pixels of {(*self.photo, 3)}, not {pixels.dtype} of {pixels.shape}")
+            raise ConfigError(
+                f"this frame takes uint8 pixels of {(*self.photo, 3)}, not {pixels.dtype} of {pixels.shape}"
+            )
         from PIL import Image
 
         (top, bottom), (left, right) = spans = [self._visible(axis) for axis in (0, 1)]
@@ -126,7 +134,9 @@ class Frame:
             [min((edge - self.offset[axis]) * self.photo[axis] / self.resized[axis], self.photo[axis]) for edge in span]
             for axis, span in enumerate(spans)
         )
-        shown = Image.fromarray(pixels).resize((right - left, bottom - top), Image.Resampling.BILINEAR, (x0, y0, x1, y1))
+        shown = Image.fromarray(pixels).resize(
+            (right - left, bottom - top), Image.Resampling.BILINEAR, (x0, y0, x1, y1)
+        )
         canvas = np.empty((*self.input, 3), np.uint8)
         canvas[:] = fill
         canvas[top:bottom, left:right] = np.asarray(shown)
@@ -164,9 +174,7 @@ class Frame:
     def cell_size(self, size: Size | None = None) -> tuple[float, float]:
         """(height, width) of a cell in pixels of the photo, or of a picture of the whole photo of size `size`."""
         size = self._picture(size)
-        height, width = (
-            self.input[axis] * size[axis] / (self.grid[axis] * self.resized[axis]) for axis in (0, 1)
-        )
+        height, width = (self.input[axis] * size[axis] / (self.grid[axis] * self.resized[axis]) for axis in (0, 1))
         return height, width
 
     def seen(self, size: Size | None = None) -> npt.NDArray[np.bool_]:

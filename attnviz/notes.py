@@ -1,0 +1,81 @@
+"""What should be known before a trace's pictures are believed, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from attnviz.trace import Trace
+
+# A step is near-uniform where less than a tenth of its weight would have to move to make it even, and no cell has
+# twice its even share: on the default colour scale, which reaches at least 4 times even, such a step stays in the
+# lower half everywhere.
+UNIFORM_DISTANCE = 0.1
+UNIFORM_PEAK = 2.0
+# Attention is the same at every step where no step is further than this from the mean of all (total variation): two
+# steps then share at least nine tenths of their weight.
+SAME_DISTANCE = 0.05
+# Padding is worth a word from a fifth of all weight, or half of a step's: so much of what the model looks at is not
+# in the picture.
+OUTSIDE_MEAN = 0.2
+OUTSIDE_STEP = 0.5
+
+
+def notes(trace: Trace) -> list[str]:
+    """Sentences on dead attention (near-uniform, or the same at every step), on padding and on unknown words.
+
+    The distances are total variation: half the sum of the absolute differences, the share of the weight that would
+    have to move.
+    """
+    if not len(trace):
+        return ["There are no steps: the model ended the sentence before its first word."]
+    return [*_dead(trace), *_outside(trace), *_unknown(trace.settings)]
+
+
+def _dead(trace: Trace) -> list[str]:
+    weights = trace.weights.reshape(len(trace), -1).astype(np.float64)
+    count = weights.shape[1]
+    if count == 1:
+        return ["The grid has a single cell, so the attention has nothing to choose from."]
+    uniform = (_variation(weights, 1 / count) < UNIFORM_DISTANCE) & (weights.max(axis=1) * count < UNIFORM_PEAK)
+    if uniform.all():
+        return ["The attention is nearly uniform at every step: the model looks everywhere alike."]
+    found = []
+    if 2 * uniform.sum() >= len(trace):
+        found.append(f"The attention is nearly uniform at {uniform.sum()} of {len(trace)} steps.")
+    if len(trace) > 1 and (_variation(weights, weights.mean(axis=0)) < SAME_DISTANCE).all():
+        found.append("The attention is nearly the same at every step: it does not follow the words.")
+    return found
+
+
+def _variation(weights: npt.NDArray[np.float64], other: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
+    distance: npt.NDArray[np.float64] = np.abs(weights - other).sum(axis=1) / 2
+    return distance
+
+
+def _outside(trace: Trace) -> list[str]:
+    if trace.frame is None:
+        return []
+    outside = np.array([step.outside for step in trace.steps])
+    share = 1 - trace.frame.coverage().mean()
+    found = []
+    if outside.mean() >= OUTSIDE_MEAN:
+        found.append(
+            f"{outside.mean():.0%} of the attention lies on the padding around the photo, which is {share:.0%} of the "
+            "model's input and is not drawn."
+        )
+    if (worst := int(outside.argmax())) is not None and outside[worst] >= max(OUTSIDE_STEP, OUTSIDE_MEAN):
+        token = trace.tokens[worst]
+        found.append(f'At step {worst} ("{token}") {outside[worst]:.0%} of the attention lies on the padding.')
+    return found
+
+
+def _unknown(settings: Mapping[str, Any]) -> list[str]:
+    words = settings.get("unknown")
+    if not isinstance(words, list) or not words:
+        return []
+    return [f"The model does not know {', '.join(map(str, words))}: it saw an unknown word in the place of each."]
