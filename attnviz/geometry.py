@@ -6,9 +6,7 @@ Everything is separable, so each axis is dealt with by itself.
 
 from __future__ import annotations
 
-import math
 import operator
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -103,7 +101,7 @@ class Frame:
 
     @property
     def kind(self) -> str:
-        """ "crop" where the model saw only part of the photo, else "letterbox" where there is padding, else "stretch"."""
+        """What the model saw: part of the photo ("crop"), all and padding beside it ("letterbox"), or all ("stretch")."""
         spans = tuple(zip(self.offset, self.resized, self.input, strict=True))
         if any(offset < 0 or offset + resized > size for offset, resized, size in spans):
             return "crop"
@@ -144,11 +142,13 @@ class Frame:
 
     def to_input(self, points: npt.ArrayLike) -> Floats:
         """(..., 2) points (y, x) of the photo as points of the model's input, in pixels."""
-        return np.asarray(points, np.float64) * self._scale + np.asarray(self.offset)
+        inside: Floats = np.asarray(points, np.float64) * self._scale + np.asarray(self.offset)
+        return inside
 
     def to_photo(self, points: npt.ArrayLike) -> Floats:
         """(..., 2) points (y, x) of the model's input as points of the photo, in pixels: the inverse of `to_input`."""
-        return (np.asarray(points, np.float64) - np.asarray(self.offset)) / self._scale
+        outside: Floats = (np.asarray(points, np.float64) - np.asarray(self.offset)) / self._scale
+        return outside
 
     def centres(self) -> Floats:
         """(h, w, 2): each cell's centre (y, x) on the photo, in pixels; on padding it lies outside the photo."""
@@ -226,17 +226,17 @@ class Frame:
         return {name: list(pair) for name, pair in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+    def from_dict(cls, fields: Any) -> Self:
         """A frame from what `to_dict` gave. Raises ConfigError on anything else."""
         names = ("photo", "input", "grid", "resized", "offset")
-        if not isinstance(fields, Mapping) or set(fields) != set(names):
+        if not isinstance(fields, dict) or set(fields) != set(names):
             raise ConfigError(f"a frame has the fields {', '.join(names)}")
         return cls(**fields)
 
     @property
     def _scale(self) -> Floats:
         """Input pixels a photo pixel, (2,)."""
-        return np.asarray(self.resized) / np.asarray(self.photo)
+        return np.divide(self.resized, self.photo, dtype=np.float64)
 
     def _picture(self, size: Size | None) -> Size:
         return self.photo if size is None else _whole_pair("picture size", size)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,6 +16,8 @@ import numpy.typing as npt
 from attnviz.errors import ImageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
@@ -50,7 +51,7 @@ class Photo:
         sha256: of the file's bytes, in hexadecimal; None where there was no file.
     """
 
-    pixels: Pixels
+    pixels: Pixels = field(repr=False)
     name: str
     sha256: str | None
 
@@ -238,7 +239,8 @@ def _eight_bits(grey: npt.NDArray[Any], bits: int) -> Pixels:
 def _check_array(array: npt.NDArray[Any], label: str) -> Pixels:
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise ImageError(
-            f"{label}: an array of {array.dtype} and shape {array.shape} is no photo; give uint8 of (H, W), (H, W, 3) or (H, W, 4)"
+            f"{label}: an array of {array.dtype} and shape {array.shape} is no photo; "
+            "give uint8 of (H, W), (H, W, 3) or (H, W, 4)"
         )
     return array
 

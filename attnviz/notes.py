@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attnviz.geometry import Frame
     from attnviz.trace import Trace
 
 # A step is near-uniform where less than a tenth of its weight would have to move to make it even, and no cell has
@@ -33,7 +35,7 @@ def notes(trace: Trace) -> list[str]:
     """
     if not len(trace):
         return ["There are no steps: the model ended the sentence before its first word."]
-    return [*_dead(trace), *_outside(trace), *_unknown(trace.settings)]
+    return [*_dead(trace), *_outside(trace), *_cropped(trace.frame), *_unknown(trace.settings)]
 
 
 def _dead(trace: Trace) -> list[str]:
@@ -68,10 +70,20 @@ def _outside(trace: Trace) -> list[str]:
             f"{outside.mean():.0%} of the attention lies on the padding around the photo, which is {share:.0%} of the "
             "model's input and is not drawn."
         )
-    if (worst := int(outside.argmax())) is not None and outside[worst] >= max(OUTSIDE_STEP, OUTSIDE_MEAN):
-        token = trace.tokens[worst]
-        found.append(f'At step {worst} ("{token}") {outside[worst]:.0%} of the attention lies on the padding.')
+    worst = int(outside.argmax())
+    if outside[worst] >= OUTSIDE_STEP:
+        found.append(
+            f'At step {worst} ("{trace.tokens[worst]}") {outside[worst]:.0%} of the attention lies on the padding.'
+        )
     return found
+
+
+def _cropped(frame: Frame | None) -> list[str]:
+    if frame is None or frame.kind != "crop":
+        return []
+    boxes = frame.boxes()
+    inside = np.clip(boxes[-1, -1, 2:], 0, frame.photo) - np.clip(boxes[0, 0, :2], 0, frame.photo)
+    return [f"The model saw {np.prod(inside / frame.photo):.0%} of the photo; the rest is drawn dimmed."]
 
 
 def _unknown(settings: Mapping[str, Any]) -> list[str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import zipfile
-from collections.abc import Iterable, Mapping
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from attnviz.errors import TraceError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
 
 MAX_BYTES = 2**30  # of all arrays together: 60 steps of 2,000 x 2,000 cells
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold

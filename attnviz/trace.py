@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,28 +16,15 @@ from attnviz._version import __version__
 from attnviz.errors import ConfigError, TraceError
 from attnviz.files import write_atomically
 from attnviz.geometry import Frame, Size
+from attnviz.meta import ImageInfo, Meta, json_object
 from attnviz.notes import notes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Floats = npt.NDArray[np.float32]
 
-FORMAT = 1  # version of the file
 SUM_TOLERANCE = 1e-3  # how far a step's weights may sum from 1: half precision passes
-MAX_META = 2**24  # bytes of the JSON text
-
-
-@dataclass(frozen=True)
-class ImageInfo:
-    """Which photo a trace is of.
-
-    Attributes:
-        name: the file's name without its folder.
-        size: (H, W) of the upright photo, in pixels.
-        sha256: of the file's bytes, in hexadecimal; None where there was no file.
-    """
-
-    name: str
-    size: Size
-    sha256: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +111,10 @@ class Trace:
             raise TraceError(f"weights on a grid of {tuple(grid)} do not fit a frame of {self.frame.grid} cells")
         if self.frame is not None and self.image is not None and self.frame.photo != self.image.size:
             raise TraceError(f"a frame of a {self.frame.photo} photo does not fit an image of {self.image.size}")
-        set_field(self, "settings", _json_object("settings", self.settings))
+        set_field(self, "settings", json_object("settings", self.settings))
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self)} steps on {self.grid[0]}x{self.grid[1]} cells: {self.caption!r}>"
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -145,7 +133,7 @@ class Trace:
     @property
     def density(self) -> Floats:
         """(T, h, w): weights times the number of cells, so 1 means "as if looking everywhere alike"."""
-        return self.weights * np.float32(math.prod(self.grid))
+        return np.multiply(self.weights, math.prod(self.grid), dtype=np.float32)
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -173,13 +161,11 @@ class Trace:
         ]
 
     def heatmap(self, step: int, size: Size | None = None, cells: bool = False) -> Floats:
-        """(H, W) float32: a step's density on the photo's pixels, NaN where the model saw nothing.
-
-        See `heatmaps`.
-        """
+        """(H, W) float32: `heatmaps` of a single step."""
         if not -len(self) <= step < len(self):
             raise TraceError(f"there is no step {step}; the trace has {len(self)}, counted from 0")
-        return self.heatmaps([step], size, cells)[0]
+        heatmap: Floats = self.heatmaps([step], size, cells)[0]
+        return heatmap
 
     def heatmaps(self, steps: Sequence[int] | None = None, size: Size | None = None, cells: bool = False) -> Floats:
         """(S, H, W) float32: the density of several steps on the photo's pixels, NaN where the model saw nothing.
@@ -202,15 +188,12 @@ class Trace:
         return frame.upsample(density, size, cells)
 
     def summary(self) -> dict[str, Any]:
-        """What the trace says, JSON-ready: caption, provenance, the numbers of each step, and `notes`.
-
-        `notes` are plain sentences for what should be known before the pictures are believed: see `notes`.
-        """
+        """What the trace says, JSON-ready: caption, provenance, each step's numbers, and notes (see attnviz.notes)."""
         return {
             "caption": self.caption,
             "model": self.model,
             "mode": self.mode,
-            "image": None if self.image is None else _image_fields(self.image),
+            "image": None if self.image is None else self.image.to_dict(),
             "frame": None if self.frame is None else {"kind": self.frame.kind, **self.frame.to_dict()},
             "grid": list(self.grid),
             "steps": [
@@ -237,22 +220,14 @@ class Trace:
         Raises:
             OutputError: the file cannot be written.
         """
-        meta = {
-            "version": FORMAT,
-            "frame": None if self.frame is None else self.frame.to_dict(),
-            "image": None if self.image is None else _image_fields(self.image),
-            "model": self.model,
-            "mode": self.mode,
-            "settings": self.settings,
-            "attnviz": self.version,
-        }
+        meta = Meta(self.frame, self.image, self.model, self.mode, self.settings, self.version)
         arrays: dict[str, npt.NDArray[Any] | None] = {
             "weights": self.weights,
             "tokens": np.array(self.tokens, dtype=np.str_),
             "logprobs": self.logprobs,
             "scores": self.scores,
             "channel_weights": self.channel_weights,
-            "meta": np.array(json.dumps(meta, sort_keys=True)),
+            "meta": np.array(meta.dumps()),
         }
         write_atomically(
             os.fspath(path), npz.dumps({name: array for name, array in arrays.items() if array is not None})
@@ -271,11 +246,19 @@ class Trace:
             for name in ("weights", "tokens"):
                 if name not in arrays:
                     raise TraceError(f"has no {name!r}; a trace has 'weights' (T, h, w) and 'tokens' (T,)")
-            meta = _meta(arrays.pop("meta", None))
-            tokens = arrays.pop("tokens")
+            tokens, meta = arrays["tokens"], arrays.get("meta", np.array("{}"))
             if tokens.dtype.kind != "U" or tokens.ndim != 1:
                 raise TraceError(f"tokens must be unicode text (T,), not {tokens.dtype} of {tokens.shape}")
-            return cls(tokens=tuple(tokens.tolist()), **arrays, **meta)
+            if meta.dtype.kind != "U" or meta.size != 1:
+                raise TraceError(f"meta must be one JSON string, not {meta.dtype} of {meta.shape}")
+            return cls(
+                tokens=tuple(tokens.tolist()),
+                weights=arrays["weights"],
+                logprobs=arrays.get("logprobs"),
+                scores=arrays.get("scores"),
+                channel_weights=arrays.get("channel_weights"),
+                **Meta.loads(meta.item())._asdict(),
+            )
         except (TraceError, ConfigError) as error:
             raise TraceError(f"{os.fspath(path)}: {error}") from error
 
@@ -312,61 +295,3 @@ def _check_distributions(name: str, weights: Floats) -> None:
     if wrong.any():
         step = int(wrong.argmax())
         raise TraceError(f"{name} of step {step} sum to {sums[step]:.6g}, not 1; divide each step by its sum")
-
-
-def _json_object(name: str, value: Any) -> dict[str, Any]:
-    """A copy of a mapping as a JSON file would give it back."""
-    try:
-        if not isinstance(value, Mapping):
-            raise TypeError("not a mapping")
-        copy: dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
-        return copy
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TraceError(f"{name} must be an object of plain JSON values ({error})") from error
-
-
-def _image_fields(image: ImageInfo) -> dict[str, Any]:
-    return {**asdict(image), "size": list(image.size)}
-
-
-def _image_info(fields: Any) -> ImageInfo:
-    match fields:
-        case {"name": str(name), "size": [int(height), int(width)], **rest} if height > 0 and width > 0:
-            digest = rest.get("sha256")
-            if digest is None or isinstance(digest, str):
-                return ImageInfo(name, (height, width), digest)
-    raise TraceError("meta: image must have a name, a size [height, width] and, if known, a sha256")
-
-
-def _meta(array: npt.NDArray[Any] | None) -> dict[str, Any]:
-    """The fields of a Trace that the file's `meta` holds; other programs may leave out any of them."""
-    if array is None:
-        return {"version": ""}
-    if array.dtype.kind != "U" or array.size != 1 or array.nbytes > MAX_META:
-        raise TraceError(
-            f"meta must be one JSON string of at most {MAX_META:,} bytes, not {array.dtype} of {array.shape}"
-        )
-    try:
-        meta = json.loads(str(array.reshape(())))
-    except (ValueError, RecursionError) as error:
-        raise TraceError(f"meta is not valid JSON ({error})") from error
-    if not isinstance(meta, dict):
-        raise TraceError("meta must be a JSON object")
-    version = meta.get("version", FORMAT)
-    if type(version) is not int or version < 1:
-        raise TraceError(f"meta: version must be a whole number from 1, not {version!r}")
-    if version > FORMAT:
-        raise TraceError(f"is of version {version}, and this attnviz reads up to {FORMAT}; update attnviz")
-    frame, image, settings = meta.get("frame"), meta.get("image"), meta.get("settings")
-    names = {key: meta.get(key) for key in ("model", "mode", "attnviz")}
-    for key, value in names.items():
-        if value is not None and not isinstance(value, str):
-            raise TraceError(f"meta: {key} must be text, not {type(value).__name__}")
-    return {
-        "frame": None if frame is None else Frame.from_dict(frame),
-        "image": None if image is None else _image_info(image),
-        "settings": {} if settings is None else settings,
-        "model": names["model"],
-        "mode": names["mode"],
-        "version": names["attnviz"] or "",
-    }

@@ -1,0 +1,109 @@
+"""The `meta` of a trace file: a JSON text that says how a trace came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from attnviz.errors import TraceError
+from attnviz.geometry import Frame, Size
+
+FORMAT = 1  # version of the file
+MAX_CHARACTERS = 2**22
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """Which photo a trace is of.
+
+    Attributes:
+        name: the file's name without its folder.
+        size: (H, W) of the upright photo, in pixels.
+        sha256: of the file's bytes, in hexadecimal; None where there was no file.
+    """
+
+    name: str
+    size: Size
+    sha256: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, JSON-ready."""
+        return {**asdict(self), "size": list(self.size)}
+
+
+class Meta(NamedTuple):
+    """The fields of a Trace that are no arrays. A file of another program may lack any of them."""
+
+    frame: Frame | None = None
+    image: ImageInfo | None = None
+    model: str | None = None
+    mode: str | None = None
+    settings: Mapping[str, Any] = {}
+    version: str = ""
+
+    def dumps(self) -> str:
+        """The JSON text; the same fields give the same text."""
+        fields = {
+            "version": FORMAT,
+            "frame": None if self.frame is None else self.frame.to_dict(),
+            "image": None if self.image is None else self.image.to_dict(),
+            "model": self.model,
+            "mode": self.mode,
+            "settings": dict(self.settings),
+            "attnviz": self.version,
+        }
+        return json.dumps(fields, sort_keys=True)
+
+    @classmethod
+    def loads(cls, text: str) -> Meta:
+        """The fields in a JSON text.
+
+        Raises:
+            TraceError: no JSON, fields of other kinds, or a version that is not known here.
+            ConfigError: a frame that is none.
+        """
+        try:
+            fields = json.loads(text) if len(text) <= MAX_CHARACTERS else None
+        except (ValueError, RecursionError) as error:
+            raise TraceError(f"meta is not valid JSON ({error}); save the trace again") from error
+        if not isinstance(fields, dict):
+            raise TraceError(f"meta must be a JSON object of at most {MAX_CHARACTERS:,} characters")
+        version = fields.get("version", FORMAT)
+        if type(version) is not int or version < 1:
+            raise TraceError(f"meta: version must be a whole number from 1, not {version!r}")
+        if version > FORMAT:
+            raise TraceError(f"is of version {version}, and this attnviz reads up to {FORMAT}; update attnviz")
+        for name in ("model", "mode", "attnviz"):
+            if not isinstance(fields.get(name), str | None):
+                raise TraceError(f"meta: {name} must be text, not {fields[name]!r:.40}")
+        frame, image = fields.get("frame"), fields.get("image")
+        return cls(
+            frame=None if frame is None else Frame.from_dict(frame),
+            image=None if image is None else _image(image),
+            model=fields.get("model"),
+            mode=fields.get("mode"),
+            settings=json_object("settings", fields.get("settings") or {}),
+            version=fields.get("attnviz") or "",
+        )
+
+
+def json_object(name: str, value: Any) -> dict[str, Any]:
+    """A copy of a mapping as a JSON file would give it back. Raises TraceError where it would not."""
+    try:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{type(value).__name__} is no mapping")
+        copy: dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
+        return copy
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TraceError(f"{name} must be an object of plain JSON values ({error})") from error
+
+
+def _image(fields: Any) -> ImageInfo:
+    match fields:
+        case {"name": str(name), "size": [int(height), int(width)], **rest} if height > 0 and width > 0:
+            digest = rest.get("sha256")
+            if digest is None or isinstance(digest, str):
+                return ImageInfo(name, (height, width), digest)
+    raise TraceError("meta: image must have a name, a size [height, width] and, if known, a sha256")
