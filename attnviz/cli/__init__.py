@@ -1,4 +1,4 @@
-"""The command line. A command's module is imported when that command runs: `attnviz --help` imports click and no more."""
+"""The command line. A command's module is imported when it runs: `attnviz --help` imports click and no more."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"attnviz.cli.{cmd_name}").command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no command is called {args[0]!r}{suggestion(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 
@@ -77,54 +79,58 @@ class Report:
         captions_to_error: standard output is taken by a picture.
     """
 
-    def __init__(self, total: int, *, as_json: bool = False, quiet: bool = False, captions_to_error: bool = False) -> None:
-        self._total, self._json, self._quiet, self._err = total, as_json, quiet, captions_to_error
+    def __init__(
+        self, total: int, *, as_json: bool = False, quiet: bool = False, captions_to_error: bool = False
+    ) -> None:
+        self._json, self._quiet, self._captions_to_error = as_json, quiet, captions_to_error
         self._results: list[dict[str, Any]] = []
-        self.failures = 0
-        self._bar: Progress | None = None
-        if total > 1 and not quiet and sys.stderr.isatty():
-            self._bar = _progress_bar(total)
+        self._failures = 0
+        self._bar = _progress_bar(total) if total > 1 and not quiet and sys.stderr.isatty() else None
 
-    def done(self, name: str, trace: Trace, files: list[Path], folder: Path | None) -> None:
+    @property
+    def status(self) -> int:
+        """Exit status: 1 when a photo failed."""
+        return 1 if self._failures else 0
+
+    @contextmanager
+    def photo(self, name: str) -> Iterator[None]:
+        """What goes wrong inside is reported as this photo's failure, and the others go on."""
+        try:
+            yield
+        except AttnvizError as error:
+            self._failures += 1
+            message = str(error) if name in str(error) else f"{name}: {error}"
+            complain(message)
+            self._results.append({"source": name, "error": message})
+            self._advance()
+
+    def done(self, name: str, trace: Trace, files: Sequence[Path], folder: Path | None) -> None:
         """A photo is finished; `folder` is None where the picture went to standard output."""
         summary = trace.summary()
         if self._json:
-            where = {"folder": None if folder is None else str(folder), "files": [file.name for file in files]}
-            self._results.append({"source": name, **where, **summary})
+            place = {"folder": None if folder is None else str(folder), "files": [file.name for file in files]}
+            self._results.append({"source": name, **place, **summary})
         else:
-            click.echo(one_line(f"{name}: {trace.caption}"), err=self._err)
+            click.echo(one_line(f"{name}: {trace.caption}"), err=self._captions_to_error)
         if not self._quiet:
             for remark in summary["notes"]:
                 note(f"{name}: {remark}")
-            if folder is not None:
-                note(f"{self._count()}{name}: {len(files)} files in {folder}{os.sep}")
+            if folder is not None and self._bar is None:
+                note(f"{name}: {len(files)} files in {folder}{os.sep}")
         self._advance()
 
-    def failed(self, name: str, error: AttnvizError) -> None:
-        """A photo could not be done; the others go on."""
-        self.failures += 1
-        complain(str(error))
-        if self._json:
-            self._results.append({"source": name, "error": str(error)})
-        self._advance()
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
 
-    def close(self) -> int:
-        """Ends the progress bar, prints the JSON object if there is one, and returns the exit status."""
-        self.stop()
-        if self._json:
-            import json
-
-            click.echo(json.dumps({"results": self._results, "failed": self.failures}, indent=2))
-        return 1 if self.failures else 0
-
-    def stop(self) -> None:
-        """Takes the progress bar off the terminal."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
-            self._bar = None
+        if self._json and kind is None:
+            import json
 
-    def _count(self) -> str:
-        return f"{len(self._results) + 1}/{self._total} " if self._total > 1 and self._json else ""
+            click.echo(json.dumps({"results": self._results, "failed": self._failures}, indent=2))
 
     def _advance(self) -> None:
         if self._bar is not None:
@@ -139,5 +145,4 @@ def _progress_bar(total: int) -> Progress:
     # Standard output is only drawn around the bar where it goes to the same terminal; a pipe gets its lines untouched.
     bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
     bar.add_task("photos", total=total)
-    bar.start()
     return bar

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType  # generic only since click 8.4
 
 LARGEST_STEP = 999  # a caption has at most a few hundred words; keeps 0-999999999 from filling the memory
 
@@ -18,7 +23,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-class Name(click.ParamType[str]):
+class Name(_Type):
     """One of a few names; a wrong one gets the close ones.
 
     Args:
@@ -37,7 +42,9 @@ class Name(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.names:
             close = suggestion(str(value), self.names)
-            self.fail(f"no {self.kind} is called {str(value)!r}{close or '; there are ' + ', '.join(self.names)}", param, ctx)
+            self.fail(
+                f"no {self.kind} is called {str(value)!r}{close or '; there are ' + ', '.join(self.names)}", param, ctx
+            )
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
@@ -59,7 +66,7 @@ class Names(Name):
         return tuple(dict.fromkeys(super(Names, self).convert(part, param, ctx) for part in parts))
 
 
-class Steps(click.ParamType[tuple[int, ...]]):
+class Steps(_Type):
     """Step numbers like 1-5,8, counted from 0 as in the file names: a tuple, ascending, each once."""
 
     name = "steps"
@@ -75,12 +82,14 @@ class Steps(click.ParamType[tuple[int, ...]]):
                 self.fail(f"{str(value)!r} is no list of steps; write it like 1-5,8", param, ctx)
             low, high = map(int, numbers)
             if low > high or high > LARGEST_STEP:
-                self.fail(f"{part.strip()!r} is no range of steps from 0 to {LARGEST_STEP}; write it like 1-5,8", param, ctx)
+                self.fail(
+                    f"{part.strip()!r} is no range of steps from 0 to {LARGEST_STEP}; write it like 1-5,8", param, ctx
+                )
             chosen.update(range(low, high + 1))
         return tuple(sorted(chosen))
 
 
-class Size(click.ParamType[int | str]):
+class Size(_Type):
     """The longest side of the pictures in pixels, or `original`."""
 
     name = "size"

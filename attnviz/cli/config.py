@@ -1,0 +1,89 @@
+"""Options from a TOML file or a preset: they become the command's defaults, so that the command line wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from attnviz.cli.types import suggestion
+from attnviz.errors import ConfigError
+
+PACKAGED = Path(__file__).parents[1] / "configs" / "render"
+IN_SOURCE_TREE = Path(__file__).parents[2] / "configs" / "render"
+
+NOT_FROM_A_FILE = frozenset({"config", "help"})
+
+
+def presets() -> dict[str, Path]:
+    """Name -> file of the presets, from the installed package or, in a source tree, from its configs/."""
+    folder = PACKAGED if PACKAGED.is_dir() else IN_SOURCE_TREE
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def apply_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Callback of `--config`: reads the file and lays its values under the command line.
+
+    Raises:
+        ConfigError: for a missing or malformed file, an unknown key, or a value that its option would not take.
+    """
+    if value is None:
+        return
+    path = _find(value)
+    options = {option.name: option for option in ctx.command.params if isinstance(option, click.Option) and option.name}
+    spelled = {_spelling(option): name for name, option in options.items() if name not in NOT_FROM_A_FILE}
+    defaults: dict[str, Any] = {}
+    for key, entry in _read(path).items():
+        name = spelled.get(key.replace("_", "-"))
+        if name is None:
+            raise ConfigError(
+                f"{value}: unknown key {key!r}{suggestion(key.replace('_', '-'), spelled) or _known(spelled)}"
+            )
+        defaults[name] = _checked(ctx, options[name], entry, f"{value}: {key}")
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _find(value: str) -> Path:
+    known = presets()
+    if value in known:
+        return known[value]
+    path = Path(value)
+    if path.suffix == ".toml" or path.exists() or "/" in value:
+        return path
+    raise ConfigError(
+        f"{value}: no such file, and no preset{suggestion(value, known) or '; there are ' + ', '.join(known)}"
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {' '.join(str(error).split())}") from error
+
+
+def _checked(ctx: click.Context, option: click.Option, entry: Any, where: str) -> Any:
+    """The entry, once the option's own type has accepted it; lists are written with commas, as on the command line."""
+    if isinstance(entry, list) and all(isinstance(item, str | int) and not isinstance(item, bool) for item in entry):
+        entry = ",".join(map(str, entry))
+    if isinstance(entry, bool) != bool(option.is_flag) or not isinstance(entry, str | int | float):
+        wanted = "true or false" if option.is_flag else "a value like on the command line"
+        raise ConfigError(f"{where} must be {wanted}, not {entry!r}")
+    try:
+        option.type_cast_value(ctx, entry)
+    except click.BadParameter as error:
+        raise ConfigError(f"{where}: {error.message}") from error
+    return entry
+
+
+def _spelling(option: click.Option) -> str:
+    return max(option.opts, key=len).lstrip("-")
+
+
+def _known(spelled: dict[str, str]) -> str:
+    return "; there are " + ", ".join(spelled)

@@ -1,0 +1,62 @@
+"""Drawing a trace to where the user wants it: a folder, or standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attnviz.cli.choices import FORMATS, SINGLE_FILE
+
+if TYPE_CHECKING:
+    from attnviz.image import Photo
+    from attnviz.trace import Trace
+
+STDOUT = "-"
+
+
+def check_output(
+    ctx: click.Context, out: str | None, formats: Sequence[str], count: int, as_json: bool
+) -> tuple[str, ...]:
+    """The formats to write, once `-o` fits the rest of the command line. Raises click.UsageError where it does not."""
+    if out != STDOUT:
+        suffix = Path(out or "").suffix.removeprefix(".").lower()
+        if suffix in FORMATS and not Path(out or "").is_dir():
+            raise click.UsageError(f"-o names a folder, not a file; for one file write -f {suffix} -o - > {out}", ctx)
+        return tuple(formats)
+    if ctx.get_parameter_source("formats") is click.core.ParameterSource.DEFAULT:
+        formats = ("gif",)
+    if len(formats) != 1 or formats[0] not in SINGLE_FILE:
+        raise click.UsageError(f"-o - writes one file; choose one of {', '.join(SINGLE_FILE)} with -f", ctx)
+    if count != 1 or as_json:
+        raise click.UsageError("-o - writes one picture; " + ("leave out --json" if as_json else "give one photo"), ctx)
+    if sys.stdout.isatty():
+        raise click.UsageError(
+            "standard output is a terminal; send the picture into a file, as in -o - > picture.gif", ctx
+        )
+    return tuple(formats)
+
+
+def deliver(
+    trace: Trace, photo: Photo, folder: Path | None, formats: Sequence[str], drawing: Mapping[str, Any]
+) -> list[Path]:
+    """Draws into `folder`, or to standard output where it is None; returns the files written.
+
+    Raises:
+        AttnvizError: an option that does not fit the trace, or a folder that cannot be written.
+    """
+    from attnviz.render import draw
+
+    if folder is not None:
+        return draw(trace, photo, folder, formats=formats, **drawing)
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="attnviz-") as temporary:
+        draw(trace, photo, temporary, formats=formats, **drawing)
+        data = Path(temporary, SINGLE_FILE[formats[0]]).read_bytes()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+    return []

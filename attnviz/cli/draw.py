@@ -1,0 +1,75 @@
+"""`attnviz draw`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attnviz.cli.delivery import STDOUT, check_output, deliver
+from attnviz.cli.options import common_options, drawing_options
+from attnviz.cli.output import Report, note
+from attnviz.cli.places import result_folders
+from attnviz.errors import ImageError
+
+if TYPE_CHECKING:
+    from attnviz.image import Photo
+    from attnviz.trace import Trace
+
+
+@click.command()
+@click.argument("file", metavar="TRACE.npz")
+@click.option(
+    "--image", metavar="IMAGE", help="The photo.  [default: the one the trace names, beside it or a folder up]"
+)
+@click.option("-o", "--out", metavar="DIR", help="Folder for the results; - writes one file to standard output.")
+@drawing_options
+@common_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    file: str,
+    image: str | None,
+    out: str | None,
+    formats: tuple[str, ...],
+    max_pixels: int,
+    as_json: bool,
+    quiet: bool,
+    **drawing: Any,
+) -> int:
+    """Draw a saved trace again, without a network.
+
+    TRACE.npz is the file that 'attnviz render' writes, or one of another program in the same format. The pictures go to
+    the folder PHOTO-attention/, named after the photo, and replace those of an earlier run.
+    """
+    formats = check_output(ctx, out, formats, 1, as_json)
+    from attnviz.image import load
+    from attnviz.trace import Trace
+
+    trace = Trace.load(file)
+    photo = load(image or _find_photo(Path(file), trace), max_pixels=max_pixels)
+    if not quiet and _another(trace, photo):
+        note(f"{photo.name}: not the file that the trace was made from")
+    named = photo.name if image is None or trace.image is None else trace.image.name
+    folder = None if out == STDOUT else result_folders([named], out)[0]
+    with Report(1, as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
+        report.done(file, trace, deliver(trace, photo, folder, formats, drawing), folder)
+    return report.status
+
+
+def _find_photo(file: Path, trace: Trace) -> Path:
+    """The photo that the trace names: beside the trace, a folder up, or in the current folder."""
+    if trace.image is None:
+        raise ImageError(f"{file}: does not name its photo; give it with --image")
+    name = Path(trace.image.name).name
+    for folder in (file.parent, file.parent.parent, Path()):
+        if (folder / name).is_file():
+            return folder / name
+    raise ImageError(f"{file}: its photo {name} is not beside it; give it with --image")
+
+
+def _another(trace: Trace, photo: Photo) -> bool:
+    known = trace.image.sha256 if trace.image else None
+    return known is not None and photo.sha256 is not None and known != photo.sha256

@@ -1,0 +1,5 @@
+"""`attnviz models`."""
+
+from __future__ import annotations
+
+import click

@@ -1,0 +1,66 @@
+"""Loading the network in the background: torch takes long to import, and meanwhile photos can be read."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attnviz.image import Photo
+    from attnviz.model import Captioner
+    from attnviz.trace import Trace
+
+MOST_THREADS = 8
+"""More than this many CPU threads only get into each other's way on one photo at a time."""
+
+
+class Loading:
+    """Imports torch and loads a model on a thread of its own.
+
+    Args:
+        model: name of a bundled model, or path of a checkpoint.
+        mode: its score function; None takes the checkpoint's own, or of a bundled model "concat".
+        device: where it runs.
+        threads: torch's CPU threads; None takes those there are, at most MOST_THREADS, or leaves it to OMP_NUM_THREADS.
+    """
+
+    def __init__(self, *, model: str, mode: str | None, device: str, threads: int | None) -> None:
+        self._arguments = {"name_or_path": model, "device": device, **({"mode": mode} if mode else {})}
+        self._threads = threads
+        self._model: Captioner | None = None
+        self._error: BaseException | None = None
+        # A daemon: where it turns out meanwhile that no photo can be read, nobody waits for torch.
+        self._thread = threading.Thread(target=self._load, name="load-model", daemon=True)
+
+    def start(self) -> None:
+        """Begins to load; returns at once."""
+        self._thread.start()
+
+    def explain(self, photos: Sequence[Photo], asked: Mapping[str, Any]) -> list[Trace]:
+        """`attnviz.explain` with the model, once it is there. Raises what went wrong on the way, such as ModelError."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        from attnviz.explain import explain
+
+        assert self._model is not None
+        return explain(self._model, photos, **asked)
+
+    def _load(self) -> None:
+        try:
+            import torch
+
+            if self._threads is not None or "OMP_NUM_THREADS" not in os.environ:
+                torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
+            from attnviz.model import load_model
+
+            self._model = load_model(**self._arguments)
+        except BaseException as error:  # handed on to whoever needs the model
+            self._error = error
+
+
+def _cpus() -> int:
+    # The CPUs this process may use, which in a container or under taskset are fewer than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,120 @@
+"""The options that commands share, each defined once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, SCALES, STYLES
+from attnviz.cli.config import apply_config
+from attnviz.cli.types import Name, Names, Size, Steps
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter(
+            "the text is empty; give the words to look for, such as --text 'a dog runs'", ctx, param
+        )
+    return value
+
+
+_MODEL = (
+    click.option(
+        "-m", "--mode", type=Name("mode", MODES), help="Score function, see 'attnviz modes'.  [default: concat]"
+    ),
+    click.option(
+        "--model", default="flickr8k", show_default=True, metavar="NAME|PATH", help="Bundled model or checkpoint file."
+    ),
+    click.option(
+        "--text", callback=_words, metavar="WORDS", help="Show where it looks at these words, instead of its own."
+    ),
+    click.option(
+        "--beam", type=click.IntRange(1, 100), default=3, show_default=True, help="Sentences searched side by side."
+    ),
+    click.option(
+        "--hard", type=Name("choice", HARD), help="Look at one cell at a time: the strongest, or one drawn at random."
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of '--hard sample'."),
+    click.option(
+        "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
+    ),
+    click.option(
+        "--threads", type=click.IntRange(1, 1024), help="CPU threads of the network.  [default: all, at most 8]"
+    ),
+)
+
+_DRAWING = (
+    click.option(
+        "-f",
+        "--format",
+        "formats",
+        type=Names("format", FORMATS),
+        default="png,gif",
+        show_default=True,
+        help="What to write: " + ", ".join(FORMATS) + ".",
+    ),
+    click.option(
+        "--scale",
+        type=Name("scale", SCALES),
+        default="shared",
+        show_default=True,
+        help="Range of the colours: one for all steps, 0 to 10 times uniform, or each step its own.",
+    ),
+    click.option(
+        "--style",
+        type=Name("style", STYLES),
+        default="heat",
+        show_default=True,
+        help="Colour where it looks, darkness where it does not, or lines around 50 and 90 % of the weight.",
+    ),
+    click.option("--cmap", metavar="NAME", help="Any matplotlib colormap."),
+    click.option("--opacity", type=click.FloatRange(0, 1), help="Of the strongest colour, 0 to 1."),
+    click.option("--cells", is_flag=True, help="Draw the model's grid as it is, without interpolation."),
+    click.option("--labels", is_flag=True, help="Put the sentence and the colour bar into the PNGs too."),
+    click.option(
+        "--size",
+        type=Size(),
+        default="1280",
+        show_default=True,
+        metavar="N|original",
+        help="Longest side in pixels; photos are never enlarged.",
+    ),
+    click.option(
+        "--steps", type=Steps(), metavar="1-5,8", help="Draw only these steps, numbered from 0.  [default: all]"
+    ),
+    click.option("--duration", type=click.FloatRange(0.02, 60), help="Seconds per word in animations."),
+)
+
+_COMMON = (
+    click.option(
+        "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Refuse larger photos."
+    ),
+    click.option(
+        "--config",
+        is_eager=True,
+        expose_value=False,
+        callback=apply_config,
+        metavar="FILE.toml|PRESET",
+        help="Take options from a file; the command line wins.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON instead of the caption."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks."),
+)
+
+
+def _decorator(options: tuple[Callable[[Any], Any], ...]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+model_options = _decorator(_MODEL)
+drawing_options = _decorator(_DRAWING)
+common_options = _decorator(_COMMON)

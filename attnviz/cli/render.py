@@ -1,0 +1,100 @@
+"""`attnviz render`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from attnviz.cli.delivery import STDOUT, check_output, deliver
+from attnviz.cli.network import Loading
+from attnviz.cli.options import common_options, drawing_options, model_options
+from attnviz.cli.output import Report
+from attnviz.cli.places import STDIN, result_folders
+
+if TYPE_CHECKING:
+    from attnviz.image import Photo
+
+BATCH_PHOTOS = 16
+BATCH_PIXELS = 50_000_000
+"""Photos are described in batches of at most so many, and held in memory meanwhile."""
+
+ASKED = ("text", "beam", "hard", "seed")
+LOADED = ("threads", "model", "mode", "device")
+
+
+class Job(NamedTuple):
+    """A photo as the user named it, the folder of its results, and its pixels."""
+
+    name: str
+    folder: Path
+    photo: Photo
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("-o", "--out", metavar="DIR", help="Folder for the results; - writes one file to standard output.")
+@model_options
+@drawing_options
+@common_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    images: tuple[str, ...],
+    out: str | None,
+    formats: tuple[str, ...],
+    max_pixels: int,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Describe photos and draw where the network looks at each word.
+
+    Results of photo.jpg go to the folder photo-attention/: a PNG per word, attention.gif, trace.npz (all numbers) and
+    summary.json. With -o and one photo they go to DIR itself, with several photos to a folder for each in DIR. - as
+    IMAGE reads standard input. A photo that fails is named, and the others are done.
+    """
+    if images.count(STDIN) > 1:
+        raise click.UsageError("standard input can be read only once; give - once", ctx)
+    formats = check_output(ctx, out, formats, len(images), as_json)
+    folders = result_folders(images, None if out == STDOUT else out)
+    asked = {key: options.pop(key) for key in ASKED}
+    loading = Loading(**{key: options.pop(key) for key in LOADED})
+    if any(image == STDIN or Path(image).is_file() for image in images):
+        loading.start()
+    with Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
+        for jobs in _batches(_read(images, folders, max_pixels, report)):
+            for job, trace in zip(jobs, loading.explain([job.photo for job in jobs], asked), strict=True):
+                folder = None if out == STDOUT else job.folder
+                with report.photo(job.name):
+                    report.done(job.name, trace, deliver(trace, job.photo, folder, formats, options), folder)
+    return report.status
+
+
+def _read(images: Sequence[str], folders: Sequence[Path], max_pixels: int, report: Report) -> Iterator[Job]:
+    """The photos that can be read; the others are reported."""
+    import sys
+
+    from attnviz.image import load
+
+    for image, folder in zip(images, folders, strict=True):
+        name, source = ("stdin", sys.stdin.buffer) if image == STDIN else (image, image)
+        with report.photo(name):
+            photo = load(source, max_pixels=max_pixels, name="stdin" if image == STDIN else None)
+            yield Job(name, folder, photo)
+
+
+def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    batch: list[Job] = []
+    pixels = 0
+    for job in jobs:
+        batch.append(job)
+        pixels += job.photo.size[0] * job.photo.size[1]
+        if len(batch) == BATCH_PHOTOS or pixels >= BATCH_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
