@@ -1,0 +1,134 @@
+"""Captioned photos with phrases and boxes: SPLIT.zip and SPLIT.jsonl, as the README describes them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attnviz import image
+from attnviz.errors import DataError
+from attnviz.words import normalise
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Words [start, end) of a caption that name the thing called `chain`."""
+
+    start: int
+    end: int
+    chain: str
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Normalised words, and the phrases over them."""
+
+    words: tuple[str, ...]
+    phrases: tuple[Phrase, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """One photo.
+
+    Attributes:
+        image: its name in the zip.
+        size: (H, W) of the original, in pixels.
+        captions: most often five.
+        boxes: chain -> (n, 4) of (y0, x0, y1, x1) as fractions of height and width.
+        objects: names of things in the photo; empty where the data have none.
+    """
+
+    image: str
+    size: tuple[int, int]
+    captions: tuple[Caption, ...]
+    boxes: Mapping[str, np.ndarray]
+    objects: tuple[str, ...] = ()
+
+
+class Split:
+    """The records of one split and their photos. `len`, iteration and indexing are over records.
+
+    Args:
+        path: SPLIT, SPLIT.jsonl or SPLIT.zip; both files lie side by side.
+
+    Raises:
+        DataError: for a missing or malformed file; the message names file and line.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        stem = Path(path)
+        stem = stem.with_suffix("") if stem.suffix in (".jsonl", ".zip") else stem
+        self.name = stem.name
+        self.lines, self.archive = stem.with_name(f"{stem.name}.jsonl"), stem.with_name(f"{stem.name}.zip")
+        for file in (self.lines, self.archive):
+            if not file.is_file():
+                raise DataError(f"{file}: no such file; a split is SPLIT.jsonl with SPLIT.zip beside it")
+        self.records = tuple(_read_records(self.lines))
+        if not self.records:
+            raise DataError(f"{self.lines}: holds no record")
+        try:
+            with zipfile.ZipFile(self.archive) as photos:
+                names = set(photos.namelist())
+        except (OSError, zipfile.BadZipFile) as error:
+            raise DataError(f"{self.archive}: not a readable zip file ({error})") from error
+        if missing := [record.image for record in self.records if record.image not in names]:
+            raise DataError(f"{self.archive}: lacks {len(missing)} photos that {self.lines.name} names, {missing[0]} first")
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __getitem__(self, index: int) -> Record:
+        return self.records[index]
+
+    def photos(self, start: int = 0, stop: int | None = None) -> Iterator[image.Photo]:
+        """The photos of records [start, stop), as they lie in the zip. Raises ImageError for a damaged one."""
+        with zipfile.ZipFile(self.archive) as archive:
+            for record in self.records[start:stop]:
+                yield image.load(archive.read(record.image), name=record.image)
+
+
+def _read_records(path: Path) -> Iterator[Record]:
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield _record(json.loads(line))
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise DataError(f"{path}, line {number}: not a record ({type(error).__name__}: {error})") from error
+
+
+def _record(values: Mapping[str, Any]) -> Record:
+    boxes = {}
+    for chain, corners in values.get("boxes", {}).items():
+        x0, y0, x1, y1 = np.asarray(corners, float).reshape(-1, 4).T
+        boxes[str(chain)] = np.stack([y0, x0, y1, x1], 1)
+    return Record(
+        image=str(values["image"]),
+        size=(int(values.get("height", 0)), int(values.get("width", 0))),
+        captions=tuple(_caption(caption) for caption in values.get("captions", ())),
+        boxes=boxes,
+        objects=tuple(values.get("objects", ())),
+    )
+
+
+def _caption(values: Mapping[str, Any]) -> Caption:
+    """Drops the tokens that are no words, and moves the phrases along."""
+    words = [normalise(token) for token in values["tokens"]]
+    before = np.concatenate([[0], np.cumsum([bool(word) for word in words])]).tolist()
+    phrases = []
+    for start, end, chain, *types in values.get("phrases", ()):
+        if not 0 <= start < end <= len(words):
+            raise ValueError(f"phrase [{start}, {end}) lies outside its {len(words)} tokens")
+        if before[start] < before[end]:
+            phrases.append(Phrase(before[start], before[end], str(chain), tuple(types[0]) if types else ()))
+    return Caption(tuple(word for word in words if word), tuple(phrases))

@@ -1,0 +1,35 @@
+"""Caption quality: corpus BLEU (Papineni et al. 2002), computed by sacrebleu."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attnviz.errors import ConfigError
+
+
+def bleu(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]) -> dict[str, float]:
+    """BLEU-1 to BLEU-4 over a corpus, in percent.
+
+    Args:
+        hypotheses: one sentence per photo, as words.
+        references: per photo its captions, as words; photos may differ in their number.
+
+    Returns:
+        `BLEU-1` ... `BLEU-4`: geometric means of the clipped 1- to n-gram precisions, times the brevity penalty.
+
+    Raises:
+        ConfigError: when sacrebleu is not installed.
+    """
+    try:
+        from sacrebleu.metrics import BLEU
+    except ImportError as error:
+        raise ConfigError("captions are scored by sacrebleu, which is not installed; pip install 'attnviz[train]'") from error
+    spoken = [" ".join(words) for words in hypotheses]
+    most = max(map(len, references))
+    # sacrebleu wants the k-th reference of all photos together, and skips None.
+    written = [[" ".join(refs[k]) if k < len(refs) else None for refs in references] for k in range(most)]
+    scores = {}
+    for order in range(1, 5):
+        metric = BLEU(tokenize="none", smooth_method="none", max_ngram_order=order, force=True)
+        scores[f"BLEU-{order}"] = float(metric.corpus_score(spoken, written).score)
+    return scores

@@ -1,0 +1,16 @@
+"""The networks: encoder, attention, decoder, search, checkpoints. Needs torch; imports nothing of attnviz but itself."""
+
+from attnviz.model.captioner import Captioner, Description, ModelConfig
+from attnviz.model.checkpoint import load_checkpoint, save_checkpoint, save_encoder
+from attnviz.model.zoo import bundled, load_model
+
+__all__ = [
+    "Captioner",
+    "Description",
+    "ModelConfig",
+    "bundled",
+    "load_checkpoint",
+    "load_model",
+    "save_checkpoint",
+    "save_encoder",
+]

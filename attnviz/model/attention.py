@@ -1,0 +1,264 @@
+"""The score functions: what each cell (or channel) of the encoder's output is worth to the decoder's state.
+
+Every module takes E (B, N, C), the encoder's output, once per image through `prepare`, and then queries d (B, Q, D):
+Q decoder states of the same image, be they the steps of a teacher-forced caption or the beams of a search. So E is
+never repeated, and a whole caption's scores are one matrix product.
+
+`dot`, `general`, `concat`: Luong et al. 2015 (arXiv:1508.04025), over cells as in Xu et al. 2015 (arXiv:1502.03044);
+`concat` is the additive score of Bahdanau et al. 2015 (arXiv:1409.0473). `channel-dot`, `channel-general` and
+`flat-concat` are the listings of the article that attnviz comes from, with their slips mended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attnviz.errors import ModelError
+
+Hard = Literal["sample", "argmax"]
+
+
+@dataclass(frozen=True)
+class Features:
+    """One batch of images, prepared for scoring: `values` (B, N, C), and `keys`, which each mode shapes as it likes."""
+
+    values: Tensor
+    keys: Tensor
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What a score function gives for queries (B, Q, D).
+
+    Attributes:
+        context: (B, Q, C), what the decoder sees.
+        weights: (B, Q, N), over cells, each row summing to 1.
+        scores: (B, Q, N), before softmax; None for the channel modes, whose scores belong to channels.
+        channel_weights: (B, Q, C) of the channel modes, each row summing to 1; else None.
+    """
+
+    context: Tensor
+    weights: Tensor
+    scores: Tensor | None = None
+    channel_weights: Tensor | None = None
+
+
+Chooser = Callable[[Tensor], Tensor]
+"""Turns soft weights (B, Q, n) into the ones that are used; see `hard_choice`."""
+
+
+def hard_choice(hard: Hard, noise: Tensor | None = None) -> Chooser:
+    """Hard attention: the weights become one-hot, at the largest weight or at one drawn with the weights as odds.
+
+    Args:
+        hard: `argmax`, or `sample`, which adds Gumbel `noise`, broadcast against the weights, to their logarithms
+            and takes the largest (Gumbel 1954): an exact draw that depends on the noise alone, so that it can be repeated.
+    """
+
+    def choose(weights: Tensor) -> Tensor:
+        odds = weights if hard == "argmax" or noise is None else weights.clamp_min(1e-30).log() + noise[..., : weights.shape[-1]]
+        return F.one_hot(odds.argmax(-1), weights.shape[-1]).to(weights.dtype)
+
+    return choose
+
+
+class Attention(nn.Module):
+    """Base of the modes that weigh cells: softmax over the N scores, context = sum_i a_i E_i.
+
+    Args:
+        channels: C of E.
+        state: D of the decoder's state.
+        cells: N of the grid; only some modes are tied to it.
+        width: A, the size that `general`, `concat` and `channel-general` project to.
+    """
+
+    summary: ClassVar[str]
+    formula: ClassVar[str]
+    over: ClassVar[str] = "cells"
+    fixed_grid: ClassVar[bool] = False
+
+    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+        super().__init__()
+        self.channels, self.state, self.cells, self.width = channels, state, cells, width
+
+    def prepare(self, values: Tensor) -> Features:
+        """What depends on the image alone. `values` is E, (B, N, C).
+
+        Raises:
+            ModelError: for a grid that a mode with fixed grid was not made for.
+        """
+        if self.fixed_grid and values.shape[1] != self.cells:
+            raise ModelError(f"this model was made for a grid of {self.cells} cells and was given one of {values.shape[1]}")
+        return Features(values, self.keys(values))
+
+    def keys(self, values: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def score(self, features: Features, query: Tensor) -> Tensor:
+        """Scores (B, Q, N) of queries (B, Q, D)."""
+        raise NotImplementedError
+
+    def forward(self, features: Features, query: Tensor, choose: Chooser | None = None) -> Attended:
+        """Scores, weighs and sums; `choose` makes the attention hard."""
+        scores = self.score(features, query)
+        weights = scores.softmax(-1)
+        if choose is not None:
+            weights = choose(weights)
+        return Attended(weights @ features.values, weights, scores)
+
+
+class Dot(Attention):
+    summary = "dot product of the cell and the decoder's state"
+    formula = "s_i = E_i . d"
+
+    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+        if channels != state:
+            raise ModelError(f"dot needs as many encoder channels as decoder states, not C = {channels} and D = {state}")
+        super().__init__(channels, state, cells, width)
+
+    def keys(self, values: Tensor) -> Tensor:
+        return values
+
+    def score(self, features: Features, query: Tensor) -> Tensor:
+        return query @ features.keys.transpose(1, 2)  # (B, Q, D) @ (B, D, N)
+
+
+class General(Attention):
+    summary = "dot product after a learned projection of both sides"
+    formula = "s_i = (We E_i) . (Wd d)"
+
+    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+        super().__init__(channels, state, cells, width)
+        self.We = nn.Linear(channels, width, bias=False)
+        self.Wd = nn.Linear(state, width, bias=False)
+
+    def keys(self, values: Tensor) -> Tensor:
+        return self.We(values)  # type: ignore[no-any-return]
+
+    def score(self, features: Features, query: Tensor) -> Tensor:
+        return self.Wd(query) @ features.keys.transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class Concat(Attention):
+    summary = "a small network on cell and state together (additive)"
+    formula = "s_i = w . tanh(Wc [E_i ; d])"
+
+    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+        super().__init__(channels, state, cells, width)
+        # Wc [E_i ; d] = We E_i + Wd d: kept in two halves, so that each is computed once per cell and once per query.
+        self.We = nn.Linear(channels, width, bias=False)
+        self.Wd = nn.Linear(state, width, bias=False)
+        self.w = nn.Parameter(torch.empty(width).uniform_(-1, 1) / math.sqrt(width))
+
+    def keys(self, values: Tensor) -> Tensor:
+        return self.We(values)  # type: ignore[no-any-return]
+
+    def score(self, features: Features, query: Tensor) -> Tensor:
+        mixed = features.keys.unsqueeze(1) + self.Wd(query).unsqueeze(2)  # (B, 1, N, A) + (B, Q, 1, A)
+        return torch.tanh(mixed) @ self.w
+
+
+class _Channel(Attention):
+    """Base of the modes that weigh channels, with P = relu(E) in score, context and map.
+
+    context_c = C a_c mean_i P_ic, so that uniform weights give mean pooling; the map on the grid is sum_c a_c P_ic,
+    normalised to sum 1, and uniform where that sum is zero: a class-activation map (Zhou et al. 2016) in effect.
+    """
+
+    over = "channels"
+    fixed_grid = True
+
+    def prepare(self, values: Tensor) -> Features:
+        return super().prepare(F.relu(values))
+
+    def forward(self, features: Features, query: Tensor, choose: Chooser | None = None) -> Attended:
+        rectified = features.values
+        channel_weights = self.score(features, query).softmax(-1)  # (B, Q, C)
+        if choose is not None:
+            channel_weights = choose(channel_weights)
+        context = self.channels * channel_weights * rectified.mean(1).unsqueeze(1)
+        activation = channel_weights @ rectified.transpose(1, 2)  # (B, Q, C) @ (B, C, N)
+        total = activation.sum(-1, keepdim=True)
+        uniform = torch.full_like(activation, 1 / activation.shape[-1])
+        weights = torch.where(total > 0, activation / total.clamp_min(torch.finfo(total.dtype).tiny), uniform)
+        return Attended(context, weights, None, channel_weights)
+
+
+class ChannelDot(_Channel):
+    summary = "the article's listing of Dot: the state weighs cells, channels are scored"
+    formula = "s_c = sum_i d_i relu(E)_ic"
+
+    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+        if state != cells:
+            raise ModelError(f"channel-dot needs as many decoder states as grid cells, not D = {state} and N = {cells}")
+        super().__init__(channels, state, cells, width)
+
+    def keys(self, values: Tensor) -> Tensor:
+        return values
+
+    def score(self, features: Features, query: Tensor) -> Tensor:
+        return query @ features.keys  # (B, Q, N) @ (B, N, C)
+
+
+class ChannelGeneral(_Channel):
+    summary = "the article's listing of General: projections over cells, channels are scored"
+    formula = "s_c = (Wd d) . (We relu(E)_:c)"
+
+    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+        super().__init__(channels, state, cells, width)
+        self.We = nn.Linear(cells, width, bias=False)
+        self.Wd = nn.Linear(state, width, bias=False)
+
+    def keys(self, values: Tensor) -> Tensor:
+        return self.We(values.transpose(1, 2))  # type: ignore[no-any-return]  # (B, C, A)
+
+    def score(self, features: Features, query: Tensor) -> Tensor:
+        return self.Wd(query) @ features.keys.transpose(1, 2)  # type: ignore[no-any-return]  # (B, Q, C)
+
+
+class FlatConcat(Attention):
+    """tanh bounds the scores to [-1, 1], so no weight exceeds e / (e + (N - 1) / e): 3.65 % for 14x14."""
+
+    summary = "the article's listing of Concat: one layer on the state and the whole flattened grid"
+    formula = "s = tanh(FC([d ; flatten(E)]))"
+    fixed_grid = True
+
+    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+        super().__init__(channels, state, cells, width)
+        # FC in two parts, as in Concat; flatten(E) is cell-major: all channels of cell 0, then of cell 1, ...
+        self.state_part = nn.Linear(state, cells, bias=False)
+        self.image_part = nn.Linear(cells * channels, cells, bias=True)
+
+    def keys(self, values: Tensor) -> Tensor:
+        return self.image_part(values.flatten(1)).unsqueeze(1)  # type: ignore[no-any-return]  # (B, 1, N)
+
+    def score(self, features: Features, query: Tensor) -> Tensor:
+        return torch.tanh(self.state_part(query) + features.keys)
+
+
+SCORES: dict[str, type[Attention]] = {
+    "dot": Dot,
+    "general": General,
+    "concat": Concat,
+    "channel-dot": ChannelDot,
+    "channel-general": ChannelGeneral,
+    "flat-concat": FlatConcat,
+}
+
+
+def build_attention(mode: str, **sizes: Any) -> Attention:
+    """The score function called `mode`, for the sizes that `Attention` takes.
+
+    Raises:
+        ModelError: for an unknown mode, or sizes that the mode cannot take.
+    """
+    if mode not in SCORES:
+        raise ModelError(f"no mode is called {mode!r}; there are {', '.join(SCORES)}")
+    return SCORES[mode](**sizes)

@@ -1,0 +1,139 @@
+"""Checkpoints: one safetensors file that rebuilds its own model, without pickle.
+
+The header holds a JSON string under `attnviz`: the file's version, the model's name, its configuration, its vocabulary,
+how it was trained and what it reached (the card). Weights are float16 on disk and float32 in memory. The backbone lies
+in the same file, or, shared by several checkpoints, in a second one beside it that is named with its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from attnviz.errors import ModelError
+from attnviz.files import write_atomically
+from attnviz.model.captioner import Captioner, ModelConfig
+from attnviz.model.vocabulary import Vocabulary
+
+VERSION = 1
+WEIGHTS = Path(__file__).parent / "weights"
+"""The bundled checkpoints: NAME-MODE.safetensors, and the backbones they share."""
+
+_BACKBONE = "backbone."
+
+
+def save_checkpoint(model: Captioner, path: str | Path, *, encoder: str | Path | None = None, card: Mapping[str, Any] | None = None) -> None:
+    """Writes `model` to `path`, atomically.
+
+    Args:
+        encoder: a file written by `save_encoder`, in the same folder, that holds the backbone; without it, the backbone
+            is stored in the checkpoint itself.
+        card: JSON-ready facts about training and results, shown by `attnviz models`.
+
+    Raises:
+        ModelError: when the backbone in `encoder` is not the model's.
+        OutputError: when the file cannot be written.
+    """
+    path = Path(path)
+    meta: dict[str, Any] = {
+        "version": VERSION,
+        "name": model.name,
+        "config": model.describe_config(),
+        "vocabulary": list(model.vocabulary.words),
+        "card": dict(card or {}),
+    }
+    tensors = {key: value for key, value in model.state_dict().items() if encoder is None or not key.startswith(_BACKBONE)}
+    if encoder is not None:
+        shared = _read(Path(encoder))[1]
+        own = {key.removeprefix(_BACKBONE): value for key, value in model.state_dict().items() if key.startswith(_BACKBONE)}
+        if own.keys() != shared.keys() or not all(torch.equal(own[key].half(), shared[key]) for key in own):
+            raise ModelError(f"{Path(encoder).name}: holds another backbone than the model has")
+        meta["encoder"] = {"file": Path(encoder).name, "sha256": _sha256(Path(encoder))}
+    _write(path, tensors, meta)
+
+
+def save_encoder(model: Captioner, path: str | Path) -> None:
+    """Writes the backbone of `model` alone, for checkpoints that share it. Raises OutputError as above."""
+    _write(Path(path), model.backbone.state_dict(), {"version": VERSION, "backbone": model.config.backbone})
+
+
+def load_checkpoint(path: str | Path) -> Captioner:
+    """Rebuilds the model that `path` holds, on the CPU, ready to describe images.
+
+    Raises:
+        ModelError: for a missing or damaged file, one of another program or of a later version, or a shared encoder file
+            that is missing or has changed.
+    """
+    path = Path(path)
+    meta, tensors = _read(path)
+    try:
+        config, vocabulary = ModelConfig.from_dict(meta["config"]), Vocabulary(tuple(meta["vocabulary"]))
+        with torch.device("meta") if config.backbone.startswith("efficientnet-lite") else torch.device("cpu"):
+            model = Captioner(config, vocabulary, str(meta["name"]))
+        if shared := meta.get("encoder"):
+            beside = path.parent / Path(shared["file"]).name
+            if not beside.is_file():
+                raise ModelError(f"{path.name}: its encoder file {beside.name} is not beside it; put both into one folder")
+            if _sha256(beside) != shared["sha256"]:
+                raise ModelError(f"{path.name}: {beside.name} beside it is not the encoder it was trained with; fetch both anew")
+            tensors |= {_BACKBONE + key: value for key, value in _read(beside)[1].items()}
+        # assign: the tensors just read become the parameters, so that nothing is initialised or copied in vain.
+        model.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{path.name}: not a whole attnviz checkpoint: {str(error).splitlines()[0]}") from error
+    return model.eval().requires_grad_(False)
+
+
+def read_meta(path: str | Path) -> dict[str, Any]:
+    """The JSON header of a checkpoint, its weights unread. Raises ModelError as `load_checkpoint` does."""
+    path = Path(path)
+    try:
+        with safe_open(path, "pt") as file:
+            return _parse(path, file.metadata())
+    except (OSError, SafetensorError) as error:
+        raise ModelError(_unreadable(path, error)) from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            return _parse(path, file.metadata()), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(_unreadable(path, error)) from error
+
+
+def _parse(path: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
+    try:
+        meta: dict[str, Any] = json.loads((header or {})["attnviz"])
+        version = int(meta["version"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{path.name}: a safetensors file, but not one of attnviz") from error
+    if version > VERSION:
+        raise ModelError(f"{path.name}: written by a later attnviz (checkpoint version {version}); upgrade attnviz")
+    return meta
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    if not path.exists():
+        return f"{path}: no such checkpoint"
+    if path.is_dir():
+        return f"{path}: is a folder; name the checkpoint file in it"
+    return f"{path}: not a readable safetensors file ({str(error).splitlines()[0]})"
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    halves = {key: value.detach().cpu().half().contiguous() for key, value in tensors.items()}
+    write_atomically(path, save(halves, {"attnviz": json.dumps(meta, ensure_ascii=False)}))
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,119 @@
+"""The decoder: one step reads the words so far, looks at the image, and scores the next word.
+
+Two LSTMs around the attention, after Lu et al. 2017 (arXiv:1612.01887), where the state that has read every earlier word
+asks the question, and Anderson et al. 2018 (arXiv:1707.07998), where a second LSTM speaks:
+
+    d_t = query LSTM(embedding of y_{t-1})          the state before word t: it knows every earlier word
+    z_t, a_t = attention(E, d_t)                    the only place where the image is looked at
+    g_t = language LSTM([d_t ; z_t])
+    p(y_t) = softmax(V tanh(W [g_t ; z_t]) + b)     V: the embedding itself (tied, Press & Wolf 2017)
+
+Nothing of the attention flows back into the query LSTM, so for given words all T steps are two LSTM calls and one
+batched attention, and the weights of a step are those of the sentence, whatever search found it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attnviz.model.attention import Attended, Chooser, Features, build_attention
+from attnviz.model.vocabulary import PAD
+
+LSTMState = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class State:
+    """Hidden and cell state of both LSTMs, each (1, B * Q, size)."""
+
+    query: LSTMState
+    language: LSTMState
+
+    def select(self, rows: Tensor) -> State:
+        """The states at `rows` (any number of flat indices into B * Q)."""
+        return State(*((h[:, rows], c[:, rows]) for h, c in (self.query, self.language)))
+
+
+@dataclass(frozen=True)
+class Output:
+    """Logits (B, Q, V) over the vocabulary for the next word, and what was attended to for it."""
+
+    logits: Tensor
+    attended: Attended
+
+
+class Decoder(nn.Module):
+    """LSTM decoder with attention.
+
+    Args:
+        mode: the score function, a key of `attention.SCORES`.
+        words: V, the size of the vocabulary.
+        channels: C of the encoder's output E (B, N, C).
+        cells: N of its grid.
+        embedding: size of a word's vector.
+        state: D, size of the query LSTM, whose hidden state is the d of the score functions.
+        language: size of the language LSTM.
+        attention: A, the inner size of the score function.
+        dropout: share of the embedding's (half of it), and the output layer's inputs dropped in training.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        *,
+        words: int,
+        channels: int,
+        cells: int,
+        embedding: int = 256,
+        state: int = 384,
+        language: int = 384,
+        attention: int = 256,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.mode, self.dropout = mode, dropout
+        self.embed = nn.Embedding(words, embedding, padding_idx=PAD)
+        nn.init.normal_(self.embed.weight, std=embedding**-0.5)
+        self.attention = build_attention(mode, channels=channels, state=state, cells=cells, width=attention)
+        self.start_query = nn.Linear(channels, 2 * state)
+        self.start_language = nn.Linear(channels, 2 * language)
+        self.query = nn.LSTM(embedding, state, batch_first=True)
+        self.speak = nn.LSTM(state + channels, language, batch_first=True)
+        self.project = nn.Linear(language + channels, embedding)
+        self.bias = nn.Parameter(torch.zeros(words))
+
+    def prepare(self, values: Tensor) -> Features:
+        """E (B, N, C) -> the features that each step reads. Raises ModelError for a grid of the wrong size."""
+        return self.attention.prepare(values)
+
+    def start(self, values: Tensor, queries: int = 1) -> State:
+        """The first state, from the mean of E (B, N, C): `queries` alike for each image."""
+        mean = values.mean(1).repeat_interleave(queries, 0)  # (B * Q, C)
+        states = []
+        for layer in (self.start_query, self.start_language):
+            hidden, cell = torch.tanh(layer(mean)).unsqueeze(0).chunk(2, -1)
+            states.append((hidden.contiguous(), cell.contiguous()))
+        return State(*states)
+
+    def forward(self, features: Features, state: State, words: Tensor, choose: Chooser | None = None) -> tuple[Output, State]:
+        """Reads `words` (B, K, T) and scores the word after each.
+
+        Teacher forcing gives all T words of K captions at once; a search gives T = 1.
+
+        Returns:
+            logits and attention with Q = K * T queries per image, caption by caption; and the state after the last word.
+        """
+        b, k, t = words.shape
+        read = F.dropout(self.embed(words.reshape(b * k, t)), self.dropout / 2, self.training)
+        asked, query = self.query(read, state.query)  # (B * K, T, D)
+        attended = self.attention(features, asked.reshape(b, k * t, -1), choose)
+        context = attended.context.reshape(b * k, t, -1)
+        spoken, language = self.speak(torch.cat([asked, context], -1), state.language)
+        both = F.dropout(torch.cat([spoken, context], -1), self.dropout, self.training)
+        hidden = F.dropout(torch.tanh(self.project(both)), self.dropout / 2, self.training)
+        logits = F.linear(hidden, self.embed.weight, self.bias).reshape(b, k * t, -1)
+        return Output(logits, attended), State(query, language)

@@ -1,0 +1,81 @@
+"""Which words: beam search over the decoder, batched over images and beams.
+
+It finds word numbers only; where the network looked is read off afterwards in one pass over the finished sentence
+(`Captioner.describe`), which gives the same weights, since a step depends on earlier words alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from attnviz.model.attention import Chooser
+from attnviz.model.decoder import Decoder
+from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
+
+LENGTH_POWER = 0.7
+"""Sentences are compared by log-probability / length ** LENGTH_POWER (Wu et al. 2016, arXiv:1609.08144, with the plain
+length): 0 favours short sentences, 1 is the mean per word."""
+
+
+def beam_search(
+    decoder: Decoder,
+    values: Tensor,
+    beam: int = 3,
+    longest: int = 30,
+    choose: Callable[[int], Chooser | None] = lambda step: None,
+    length_power: float = LENGTH_POWER,
+) -> list[list[int]]:
+    """The best sentence found for each image.
+
+    Args:
+        values: E, (B, N, C).
+        beam: K, how many sentences are kept; 1 is greedy search.
+        longest: the most words before a sentence is ended.
+        choose: step -> how hard attention chooses at that step; None for soft attention.
+
+    Returns:
+        B lists of word numbers, without start and end.
+    """
+    b, k = values.shape[0], beam
+    features, state = decoder.prepare(values), decoder.start(values, k)
+    device = values.device
+    words = torch.full((b, k, 1), START, device=device)
+    total = torch.full((b, k), -torch.inf, device=device)
+    total[:, 0] = 0  # all beams start alike: only the first may branch at step 0
+    sentences = torch.full((b, k, longest), PAD, device=device)
+    best = torch.full((b,), -torch.inf, device=device)
+    found = torch.full((b, longest), PAD, device=device)
+    ended = torch.zeros(b, dtype=torch.long, device=device)
+    images = torch.arange(b, device=device)
+    for step in range(longest + 1):
+        output, state = decoder(features, state, words, choose(step))
+        logprobs = output.logits.log_softmax(-1)
+        logprobs[..., [PAD, START, UNKNOWN]] = -torch.inf
+        if step == 0:
+            logprobs[..., END] = -torch.inf  # a caption has at least one word
+        if step == longest:
+            logprobs[..., :END] = logprobs[..., END + 1 :] = -torch.inf
+        # Twice as many candidates as beams: at most k of them are ends, so k sentences can always go on.
+        score, flat = (total.unsqueeze(-1) + logprobs).flatten(1).topk(2 * k)
+        parent, word = flat // logprobs.shape[-1], flat % logprobs.shape[-1]
+        is_end = word == END
+        finished = torch.where(is_end[:, :k], score[:, :k] / max(step, 1) ** length_power, -torch.inf)
+        top, which = finished.max(-1)
+        better = top > best
+        best = torch.where(better, top, best)
+        found[better] = sentences[images, parent[images, which]][better]
+        ended += (is_end[:, :k] & score[:, :k].isfinite()).sum(-1)
+        if step == longest or bool((ended >= k).all()):
+            break
+        # The k best that go on, in order: a stable sort moves the ends behind.
+        keep = is_end.long().sort(dim=-1, stable=True).indices[:, :k]
+        total = score.gather(1, keep).masked_fill((ended >= k).unsqueeze(-1), -torch.inf)
+        parent, word = parent.gather(1, keep), word.gather(1, keep)
+        sentences = sentences.gather(1, parent.unsqueeze(-1).expand_as(sentences))
+        sentences[:, :, step] = word
+        words = word.unsqueeze(-1)
+        state = state.select((parent + images.unsqueeze(1) * k).flatten())
+    return [[n for n in row if n != PAD] for row in found.tolist()]

