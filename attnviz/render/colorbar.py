@@ -1,0 +1,62 @@
+"""The colour bar: what each colour stands for, in times uniform, with the mark below which nothing is painted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from attnviz.render.heatmap import THRESHOLD, Scale
+
+GREY = 150  # the photo value that the bar's colours lie on, as they lie on the photo in the picture
+
+TITLES = {
+    "shared": ("attention, times uniform · one scale for all steps", "× uniform · shared scale", "× uniform, shared"),
+    "uniform": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform, fixed"),
+    "step": ("attention, times uniform · each step on its own scale", "× uniform · own scale each step", "× unif., own scale"),
+}
+
+
+def gradient(scale: Scale, table: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """(H, W, 3): the colours from 0 to the scale's top, as painted over a middling grey."""
+    height, width = size
+    density = (np.arange(width) + 0.5) / width * scale.top
+    row = table[:, scale.levels(density), GREY].T
+    return np.repeat(row[None], height, axis=0)
+
+
+def ticks(scale: Scale) -> list[tuple[float, str]]:
+    """(position from 0 to 1, label) of round numbers and of the scale's top, ascending."""
+    rough = scale.top / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    pitch = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    marks = [(value / scale.top, f"{value:g}") for value in (pitch * i for i in range(math.ceil(scale.top / pitch)))]
+    top = f"{scale.top:.3g}" if scale.top < 100 else f"{scale.top:.0f}"
+    return [*marks, (1.0, f"≥{top}" if scale.clipped else top)]
+
+
+def spread(marks: list[tuple[float, str]], width: int, measure: Callable[[str], int], gap: int) -> list[tuple[int, str]]:
+    """(x of the label's left edge, label) on a bar of `width` pixels; labels that would touch are left out.
+
+    The first and the last number always stay.
+    """
+    placed: list[tuple[int, str]] = []
+    last = _left(marks[-1], width, measure)
+    for mark in marks[:-1]:
+        left = _left(mark, width, measure)
+        free = placed[-1][0] + measure(placed[-1][1]) + gap if placed else 0
+        if not placed or (left >= free and left + measure(mark[1]) + gap <= last):
+            placed.append((left, mark[1]))
+    return [*placed, (last, marks[-1][1])]
+
+
+def _left(mark: tuple[float, str], width: int, measure: Callable[[str], int]) -> int:
+    text = measure(mark[1])
+    return min(max(round(mark[0] * width - text / 2), 0), max(width - text, 0))
+
+
+def threshold_x(width: int) -> int:
+    """Pixel column of the threshold's mark on a bar of `width` pixels."""
+    return min(width - 1, round(THRESHOLD * width))

@@ -1,0 +1,111 @@
+"""`draw` fills a folder, `write` a stream."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from attnviz._version import __version__
+from attnviz.errors import ConfigError, TraceError
+from attnviz.image import Photo, Source, load
+from attnviz.render.folder import Folder, output_errors
+from attnviz.render.options import DrawOptions
+from attnviz.render.parallel import ordered
+from attnviz.render.pictures import Pictures
+from attnviz.render.writers import WRITERS, Job, Writer
+from attnviz.trace import Trace
+
+FORMATS = ("png", "gif")
+
+
+def draw(
+    trace: Trace,
+    image: Source | Photo | Any,
+    out: str | os.PathLike[str],
+    *,
+    formats: Sequence[str] = FORMATS,
+    **options: Any,
+) -> list[Path]:
+    """Draws a trace into a folder: pictures and animations, `trace.npz` and `summary.json`.
+
+    What an earlier run wrote there is replaced; nothing else in the folder is touched. When something fails, the
+    folder is as it was. The same input gives the same bytes.
+
+    Args:
+        trace: what to draw.
+        image: the photo, as `attnviz.image.load` takes it (a path, bytes, a PIL image, an array), or a Photo.
+        out: the folder.
+        formats: names in WRITERS.
+        options: the fields of DrawOptions.
+
+    Returns:
+        The files written, the summary last.
+
+    Raises:
+        ConfigError: an unknown format or option, or a value that cannot be used.
+        ImageError: a photo that cannot be read, or of another shape than the traced one.
+        OutputError: a folder or file that cannot be written.
+        TraceError: a trace without steps.
+    """
+    writers = [_writer(name) for name in ([formats] if isinstance(formats, str) else dict.fromkeys(formats))]
+    chosen = _options(options)
+    pictures = _pictures(trace, image, chosen)
+    with Folder(out) as folder:
+        for writer in writers:
+            _run(folder, list(writer.jobs(pictures)), chosen.threads)
+        with output_errors(folder.path / "trace.npz"):
+            trace.save(folder.reserve("trace.npz"))
+        return folder.commit({"attnviz": __version__, "trace": trace.summary(), "options": chosen.to_dict()})
+
+
+def write(trace: Trace, image: Source | Photo | Any, stream: BinaryIO, *, format: str = "gif", **options: Any) -> None:
+    """Draws a trace as one file, to a binary stream such as standard output.
+
+    Args:
+        trace, image, options: as for `draw`.
+        stream: gets the file; it need not be seekable.
+        format: a name in WRITERS. "png" gives a file for each step, so `steps` must choose one.
+
+    Raises:
+        AttnvizError: as for `draw`.
+    """
+    writer = _writer(format)
+    jobs = list(writer.jobs(_pictures(trace, image, _options(options))))
+    if len(jobs) != 1:
+        raise ConfigError(f"{format}: {len(jobs)} steps make {len(jobs)} files; choose one step, or a format that holds all")
+    with output_errors("output"):
+        jobs[0].write(stream)
+
+
+def _run(folder: Folder, jobs: list[Job], threads: int | None) -> None:
+    if len(jobs) == 1:  # it uses threads itself
+        folder.write(jobs[0].name, jobs[0].write)
+        return
+    for job in jobs:
+        folder.reserve(job.name)
+    for _ in ordered(lambda job: folder.write(job.name, job.write), jobs, threads):
+        pass
+
+
+def _pictures(trace: Trace, image: Any, options: DrawOptions) -> Pictures:
+    if len(trace) == 0:
+        raise TraceError("the trace has no steps, so there is nothing to draw")
+    return Pictures(trace, image if isinstance(image, Photo) else load(image), options)
+
+
+def _options(options: dict[str, Any]) -> DrawOptions:
+    known = DrawOptions.__dataclass_fields__
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise ConfigError(f"draw has no option {name!r}; " + (f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"))
+    return DrawOptions(**options)
+
+
+def _writer(name: str) -> Writer:
+    if name not in WRITERS:
+        raise ConfigError(f"format: {name!r} is none of {', '.join(WRITERS)}")
+    return WRITERS[name]

@@ -1,0 +1,30 @@
+"""File names: safe on every system whatever the token is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_BYTES = 100  # of a token in a name; the whole name stays far below 255, and below 143 as encrypted folders want
+
+# What attnviz may have written into a folder: only such names are ever replaced or removed there.
+_OURS = re.compile(r"step-[0-9]{2,6}-[^/\\:\0]+\.png|attention\.(?:gif|apng|webp|mp4)|heatmaps\.npz|trace\.npz|summary\.json")
+
+
+def step_name(step: int, token: str, count: int, suffix: str) -> str:
+    """`step-03-dog.png`: the number keeps names apart and in order, the word is for people."""
+    digits = max(2, len(str(count - 1)))
+    return f"step-{step:0{digits}d}-{slug(token)}{suffix}"
+
+
+def slug(token: str) -> str:
+    """A token's letters, marks and digits; whatever else it holds becomes single hyphens."""
+    text = unicodedata.normalize("NFC", token[: 4 * MAX_BYTES])
+    kept = "".join(char if unicodedata.category(char)[0] in "LMN" else "-" for char in text)
+    kept = re.sub("-+", "-", kept).strip("-")
+    return kept.encode()[:MAX_BYTES].decode(errors="ignore").strip("-") or "word"
+
+
+def is_ours(name: object) -> bool:
+    """Whether `name` is a plain file name of the kind that attnviz gives."""
+    return isinstance(name, str) and len(name) < 256 and _OURS.fullmatch(name) is not None

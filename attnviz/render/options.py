@@ -1,0 +1,133 @@
+"""How to draw: one frozen record, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from attnviz.errors import ConfigError
+from attnviz.render.heatmap import SCALES
+from attnviz.render.overlay import OPACITY, STYLES
+from attnviz.render.palette import DEFAULT, colours
+
+MAX_SECONDS = 600.0  # a GIF holds 655.35 s a frame
+SIZE = 1280
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """What pictures look like.
+
+    Args:
+        scale: "shared", "uniform" or "step"; see `heatmap.SCALES`.
+        style: "heat", "spotlight" or "contour"; see `overlay.STYLES`.
+        cmap: the default, or any name of matplotlib's; for style "heat".
+        opacity: from 0 to 1: of the colour at the scale's top, of the dark where a spotlight does not shine, of contour
+            lines. None for the style's own.
+        cells: the raw grid, every cell in one colour, instead of bilinear interpolation.
+        labels: a caption strip under each PNG too; animations always have one.
+        size: the longest side in pixels; smaller photos are not enlarged. "original" (or None) keeps the photo's size.
+        steps: what to draw: a string such as "1-5,8" counts from 1, as on the command line; a sequence of ints counts
+            from 0. None for all.
+        duration: seconds a word is shown in animations.
+        last: seconds the last word is shown.
+        loop: whether animations start again.
+        fade: seconds of cross-fade from word to word, within `duration`.
+        threads: how many to use; None for one a core.
+
+    Raises:
+        ConfigError: a value that cannot be used.
+    """
+
+    scale: str = "shared"
+    style: str = "heat"
+    cmap: str = DEFAULT
+    opacity: float | None = None
+    cells: bool = False
+    labels: bool = False
+    size: int | str | None = SIZE
+    steps: str | Sequence[int] | None = None
+    duration: float = 0.8
+    last: float = 2.5
+    loop: bool = True
+    fade: float = 0.0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        _choice("scale", self.scale, SCALES)
+        _choice("style", self.style, STYLES)
+        if self.opacity is not None:
+            _number("opacity", self.opacity, 0, 1)
+        _number("duration", self.duration, 0.02, MAX_SECONDS)
+        _number("last", self.last, 0.02, MAX_SECONDS)
+        _number("fade", self.fade, 0, self.duration)
+        if self.threads is not None:
+            _count("threads", self.threads)
+        size = int(self.size) if isinstance(self.size, str) and self.size.isdecimal() else self.size
+        if size is not None and size != "original":
+            _count("size", size)
+        object.__setattr__(self, "size", None if size == "original" else size)
+        if self.steps is not None and not isinstance(self.steps, str):
+            object.__setattr__(self, "steps", tuple(self.steps))
+        if self.style == "heat":
+            colours(self.cmap)
+
+    @property
+    def strength(self) -> float:
+        """The opacity in use."""
+        return OPACITY[self.style] if self.opacity is None else self.opacity
+
+    def chosen(self, count: int) -> tuple[int, ...]:
+        """The steps to draw, from 0, ascending, out of `count`. Raises ConfigError for steps that are not there."""
+        if self.steps is None:
+            return tuple(range(count))
+        if isinstance(self.steps, str):
+            return _parse_steps(self.steps, count)
+        for step in self.steps:
+            if isinstance(step, bool) or not isinstance(step, numbers.Integral) or not 0 <= step < count:
+                raise ConfigError(f"steps: there is no step {step!r}; the trace has {count}, counted from 0")
+        if not self.steps:
+            raise ConfigError("steps: none are given; leave it out to draw all")
+        return tuple(sorted({int(step) for step in self.steps}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options that decide what the pictures look like, JSON-ready."""
+        fields = asdict(self)
+        del fields["threads"]
+        fields["opacity"] = self.strength
+        fields["size"] = self.size or "original"
+        fields["steps"] = self.steps if isinstance(self.steps, str | None) else [int(step) for step in self.steps]
+        return fields
+
+
+def _parse_steps(text: str, count: int) -> tuple[int, ...]:
+    steps: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,6})\s*(?:(-)\s*([0-9]{1,6})?\s*)?", part)
+        if match is None:
+            raise ConfigError(f"steps: {text!r} is not understood; write numbers and ranges from 1, such as 1-5,8")
+        first = int(match[1])
+        last = int(match[3]) if match[3] else count if match[2] else first
+        if not 1 <= first <= last <= count:
+            raise ConfigError(f"steps: {part.strip()} is not within 1-{count}, the steps of this trace")
+        steps.update(range(first - 1, last))
+    return tuple(sorted(steps))
+
+
+def _choice(name: str, value: Any, known: Sequence[str] | dict[str, str]) -> None:
+    if value not in tuple(known):
+        raise ConfigError(f"{name}: {value!r} is none of {', '.join(known)}")
+
+
+def _number(name: str, value: Any, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or not low <= value <= high:
+        raise ConfigError(f"{name}: {value!r} is no number from {low:g} to {high:g}")
+
+
+def _count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ConfigError(f"{name}: {value!r} is no whole number above 0")

@@ -1,0 +1,92 @@
+"""Heatmap and photo become RGB.
+
+A style is a table: for each channel, level and photo value, the painted value. So painting is one look-up a channel,
+rounded once, and a level of 0 can leave the photo untouched to the bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from attnviz.render.palette import colours
+
+Bytes = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+
+STYLES = {
+    "heat": "colour over the photo, the more opaque the more weight",
+    "spotlight": "the photo darkened where the model does not look",
+    "contour": "lines that enclose 50 and 90 % of the weight",
+}
+OPACITY = {"heat": 0.75, "spotlight": 0.85, "contour": 1.0}  # at the scale's top; for spotlight, of the dark at its bottom
+UNSEEN = 0.35  # brightness of what the model never saw
+RISE = 0.7  # opacity = heat ** RISE: a little more than in proportion, so that middling weights are seen
+
+
+def heat_table(cmap: str, opacity: float) -> Bytes:
+    """(3, 256, 256) uint8: channel, level, photo value -> value; level 0 gives the photo value itself."""
+    strength = np.linspace(0, 1, 256) ** RISE * opacity
+    strength[0] = 0
+    return _blend(colours(cmap), strength)
+
+
+def spotlight_table(opacity: float) -> Bytes:
+    """(3, 256, 256) uint8, as `heat_table`: black over the photo, least at the top level."""
+    strength = (1 - np.linspace(0, 1, 256) ** RISE) * opacity
+    return _blend(np.zeros((256, 3), np.uint8), strength)
+
+
+def table(style: str, cmap: str, opacity: float) -> Bytes:
+    """The table of a style that paints areas, "heat" or "spotlight"."""
+    return spotlight_table(opacity) if style == "spotlight" else heat_table(cmap, opacity)
+
+
+def _blend(colour: Bytes, strength: npt.NDArray[np.float64]) -> Bytes:
+    photo = np.arange(256)
+    values = (1 - strength)[None, :, None] * photo + (strength[:, None] * colour).T[:, :, None]
+    return np.rint(values).astype(np.uint8)
+
+
+def dimmed(photo: Bytes, seen: Bools) -> Bytes:
+    """(H, W, 3): the photo with the pixels the model never saw darkened."""
+    if seen.all():
+        return photo
+    out = photo.copy()
+    out[~seen] = np.rint(out[~seen] * UNSEEN).astype(np.uint8)
+    return out
+
+
+class Overlay:
+    """Paints levels over one photo.
+
+    Args:
+        base: (H, W, 3) uint8, the photo as it stands where nothing is painted.
+        table: (3, 256, 256) uint8: channel, level, photo value -> value.
+    """
+
+    def __init__(self, base: Bytes, table: Bytes) -> None:
+        self.size = base.shape[:2]
+        self._planes = np.ascontiguousarray(base.transpose(2, 0, 1)).astype(np.uint16)
+        self._table = table.reshape(3, -1)
+        self.blank = self._paint(np.zeros(self.size, np.uint8), slice(None), slice(None))
+
+    def paint(self, levels: Bytes) -> Bytes:
+        """(H, W, 3) uint8 from (H, W) levels. Only the rectangle that holds levels above 0 is computed."""
+        out = self.blank.copy()
+        rows, columns = _span(levels.any(axis=1)), _span(levels.any(axis=0))
+        out[rows, columns] = self._paint(levels[rows, columns], rows, columns)
+        return out
+
+    def _paint(self, levels: Bytes, rows: slice, columns: slice) -> Bytes:
+        out = np.empty((*levels.shape, 3), np.uint8)
+        high = levels.astype(np.uint16) << 8
+        for channel in range(3):
+            out[..., channel] = np.take(self._table[channel], high | self._planes[channel, rows, columns])
+        return out
+
+
+def _span(used: Bools) -> slice:
+    """The smallest slice that holds all that is True."""
+    where = np.flatnonzero(used)
+    return slice(int(where[0]), int(where[-1]) + 1) if where.size else slice(0, 0)

@@ -1,0 +1,191 @@
+"""The pictures of one trace on one photo: each step's overlay, and the frames of an animation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from attnviz.errors import ImageError
+from attnviz.geometry import Frame
+from attnviz.image import Photo
+from attnviz.render.contour import Contours
+from attnviz.render.heatmap import Scale, scales
+from attnviz.render.options import DrawOptions
+from attnviz.render.overlay import Overlay, dimmed, table
+from attnviz.render.strip import BACKGROUND, MIN_WIDTH, Strip
+from attnviz.trace import Trace
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+FADE_STEP = 50  # milliseconds a frame of a cross-fade is shown
+ASPECT_SLACK = 0.02  # a resized copy of the traced photo differs this much in shape, by rounding
+
+
+@dataclass(frozen=True)
+class Still:
+    """One frame of an animation.
+
+    Attributes:
+        index: which of the drawn steps it shows.
+        share: how far the map has come from the step drawn before, 1 for all the way.
+        milliseconds: how long it is shown, a multiple of 10.
+    """
+
+    index: int
+    share: float
+    milliseconds: int
+
+
+class Pictures:
+    """What there is to draw, computed on demand. Methods may be called from several threads.
+
+    Args:
+        trace: its frame, or without one the whole photo stretched over the grid.
+        photo: the photo, or a smaller or larger copy of it.
+        options: how to draw.
+
+    Raises:
+        ImageError: the photo has another shape than the one the trace was made from.
+        ConfigError: steps that the trace does not have.
+    """
+
+    def __init__(self, trace: Trace, photo: Photo, options: DrawOptions) -> None:
+        self.trace = trace
+        self.options = options
+        self.frame = trace.frame or Frame.stretch(photo.size, photo.size, trace.grid)
+        self.steps = options.chosen(len(trace))
+        _check_shape(photo, self.frame)
+        pixels = resized(photo.pixels, options.size)
+        self.size = pixels.shape[0], pixels.shape[1]
+        self._density = trace.density
+        self.scales = scales(options.scale, self._density, self.steps, self.frame)
+        base = dimmed(pixels, self.frame.seen(self.size))
+        self._paint: Callable[[Floats, Scale], Bytes]
+        if options.style == "contour":
+            contours = Contours(base, self.frame.seen(self.size), options.strength, options.cells)
+            self._paint, self.legend, self.blank = contours.paint, contours.keys, base
+        else:
+            colours = table(options.style, options.cmap, options.strength)
+            overlay = Overlay(base, colours)
+            self._paint, self.legend, self.blank = lambda density, scale: overlay.paint(scale.levels(density)), colours, overlay.blank
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether PNGs have a strip: asked for, or because a scale of their own must be said."""
+        return self.options.labels or self.options.scale == "step"
+
+    def density(self, index: int, share: float = 1.0) -> Floats:
+        """(H, W) float32 on the picture's pixels, in times uniform, NaN where the model saw nothing.
+
+        Args:
+            index: which of the drawn steps.
+            share: below 1, that much of it and the rest of the step drawn before.
+        """
+        grid = self._density[self.steps[index]]
+        if share < 1:
+            grid = np.float32(share) * grid + np.float32(1 - share) * self._density[self.steps[index - 1]]
+        return self.frame.upsample(grid, self.size, self.options.cells)
+
+    def overlay(self, index: int, share: float = 1.0) -> Bytes:
+        """(H, W, 3) uint8: the photo with a step's heatmap."""
+        return self._paint(self.density(index, share), self._scale(index, share))
+
+    def picture(self, index: int) -> Bytes:
+        """(H, W, 3) uint8, as in a PNG of its own: the overlay, with a strip where there is to be one."""
+        return self._with_strip(self.overlay(index), index, self._label) if self.labelled else self.overlay(index)
+
+    def still(self, still: Still) -> Bytes:
+        """(H, W, 3) uint8: a frame of an animation, of the same size for all."""
+        overlay = self.overlay(still.index, still.share)
+        return self._with_strip(overlay, still.index, self._caption, still.share)
+
+    @property
+    def empty_picture(self) -> Bytes:
+        """A PNG's picture with no attention and no words in it: what the others have in common."""
+        return self._canvas(self._label.height) if self.labelled else self.blank
+
+    @property
+    def empty_still(self) -> Bytes:
+        """An animation's frame with no attention and no words in it."""
+        return self._canvas(self._caption.height)
+
+    @cached_property
+    def stills(self) -> list[Still]:
+        """The frames of an animation, in order."""
+        options = self.options
+        stills: list[Still] = []
+        for index in range(len(self)):
+            seconds = options.last if index == len(self) - 1 else options.duration
+            left = max(20, round(seconds * 100) * 10)
+            count = min(round(options.fade * 1000 / FADE_STEP), (left - 10) // FADE_STEP) if index else 0
+            stills += [Still(index, (number + 1) / (count + 1), FADE_STEP) for number in range(count)]
+            stills.append(Still(index, 1.0, left - count * FADE_STEP))
+        return stills
+
+    @cached_property
+    def _caption(self) -> Strip:
+        return self._strip(sentence=True)
+
+    @cached_property
+    def _label(self) -> Strip:
+        return self._caption if self.options.labels else self._strip(sentence=False)
+
+    def _strip(self, sentence: bool) -> Strip:
+        width = max(self.size[1], MIN_WIDTH)
+        return Strip(self.trace.tokens, self.trace.logprobs, width, self.legend, sentence, self.steps[-1] + 1)
+
+    def _scale(self, index: int, share: float = 1.0) -> Scale:
+        scale = self.scales[index]
+        if share == 1 or scale.name != "step":
+            return scale
+        return Scale(scale.name, share * scale.top + (1 - share) * self.scales[index - 1].top)
+
+    def _canvas(self, below: int) -> Bytes:
+        height, width = self.size
+        canvas = np.empty((height + below, max(width, MIN_WIDTH), 3), np.uint8)
+        canvas[:] = BACKGROUND
+        left = (canvas.shape[1] - width) // 2
+        canvas[:height, left : left + width] = self.blank
+        return canvas
+
+    def _with_strip(self, overlay: Bytes, index: int, strip: Strip, share: float = 1.0) -> Bytes:
+        canvas = self._canvas(strip.height)
+        height, width = self.size
+        left = (canvas.shape[1] - width) // 2
+        canvas[:height, left : left + width] = overlay
+        canvas[height:] = strip.draw(self.steps[index], self._scale(index, share))
+        return canvas
+
+
+def resized(pixels: Bytes, longest: int | str | None) -> Bytes:
+    """(H, W, 3): the photo with its longest side at most `longest` pixels; never enlarged."""
+    height, width = pixels.shape[:2]
+    if not isinstance(longest, int) or max(height, width) <= longest:
+        return pixels
+    scale = longest / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    # Whole factors are averaged away first, which is many times faster and no less true at a factor above 3.
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
+
+
+def _check_shape(photo: Photo, frame: Frame) -> None:
+    """Raises ImageError unless the photo is the traced one, or a copy of it in another size."""
+    (height, width), (traced_height, traced_width) = photo.size, frame.photo
+    if photo.size == frame.photo:
+        return
+    # A copy's sides are rounded to whole pixels, so each may be half a pixel off.
+    off = abs(height * traced_width - width * traced_height)
+    if off > max(traced_height, traced_width) / 2 + ASPECT_SLACK * min(height * traced_width, width * traced_height):
+        raise ImageError(
+            f"{photo.name}: is {width}x{height} pixels, but the trace was made from a photo of {traced_width}x{traced_height}; "
+            "give that photo, or a resized copy of it"
+        )

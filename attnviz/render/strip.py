@@ -1,0 +1,209 @@
+"""The strip under a picture: the sentence so far, the current word marked, its probability, and the colour bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from attnviz.render import colorbar
+from attnviz.render.fonts import has_raqm
+from attnviz.render.heatmap import THRESHOLD, Scale
+from attnviz.render.text import Word, fitted, is_rtl, line_height, printable, word
+
+MIN_WIDTH = 320  # of a strip, and so of every picture that has one; below it numbers and words would not fit
+BACKGROUND = (24, 24, 28)
+PAST = (196, 196, 204)
+BRIGHT = (244, 244, 246)
+MARK = (255, 204, 77)
+MARKED_TEXT = (20, 20, 22)
+FAINT = (158, 158, 168)
+
+LEAST_SIZE = 12  # pixels; smaller letters are not legible
+COMFORTABLE_LINES = 4  # beyond, letters get smaller
+MAX_LINES = 10  # beyond, the lines scroll
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a word stands in the sentence block."""
+
+    line: int
+    x: int
+    word: Word
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a line of a contour picture means."""
+
+    colour: tuple[int, int, int]
+    label: str
+
+
+class Strip:
+    """Lays the whole sentence out once, so that no word moves as the sentence grows.
+
+    Args:
+        tokens: all words.
+        logprobs: their natural log probabilities, or None.
+        width: of the strip, in pixels.
+        legend: the overlay's table for a colour bar, or the keys of a contour picture.
+        sentence: False for a strip with the colour bar alone.
+        drawn: how many words will be shown at most; all by default.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        logprobs: npt.NDArray[np.float32] | None,
+        width: int,
+        legend: npt.NDArray[np.uint8] | Sequence[Key],
+        sentence: bool = True,
+        drawn: int | None = None,
+    ) -> None:
+        self.width = width
+        self._logprobs = logprobs
+        self._legend = legend
+        self._total = len(tokens)
+        size = round(min(max(9 + width / 58, 14), 28))
+        self._small = max(LEAST_SIZE - 1, round(size * 0.68))
+        self._pad = round(size * 0.6)
+        self._size = size
+        self._places: list[Place] = []
+        self._lines = 0
+        if sentence:
+            self._lay_out([printable(token) for token in tokens[:drawn]], size)
+        self._block = self._lines * self._pitch + self._pad // 2 if sentence else 0
+        self._bar = max(8, round(self._small * 0.8))
+        row = line_height(self._small)
+        self.height = self._pad + self._block + row + self._bar + (row if self._has_bar else 0) + self._pad // 2
+
+    @property
+    def _has_bar(self) -> bool:
+        return isinstance(self._legend, np.ndarray)
+
+    @property
+    def _pitch(self) -> int:
+        return line_height(self._size) + max(2, self._size // 8)
+
+    def draw(self, step: int, scale: Scale) -> npt.NDArray[np.uint8]:
+        """(height, width, 3) uint8 for the step at index `step` of the tokens."""
+        canvas = Image.new("RGB", (self.width, self.height), BACKGROUND)
+        if self._places:
+            self._draw_sentence(canvas, step)
+        y = self._pad + self._block
+        if isinstance(self._legend, np.ndarray):
+            self._draw_bar(canvas, y, scale, self._legend, self._note(step))
+        else:
+            self._draw_keys(canvas, y, self._legend, self._note(step))
+        return np.asarray(canvas)
+
+    def _lay_out(self, texts: list[str], size: int) -> None:
+        """Places all words, in smaller letters where that saves lines."""
+        for smaller in range(size, LEAST_SIZE - 1, -2):
+            self._size = smaller
+            self._places = self._flow(texts, smaller)
+            lines = self._places[-1].line + 1 if self._places else 0
+            if lines <= COMFORTABLE_LINES:
+                break
+        self._lines = min(lines, MAX_LINES)
+
+    def _flow(self, texts: list[str], size: int) -> list[Place]:
+        room = self.width - 2 * self._pad
+        space = round(size * 0.42)
+        lines: list[list[Word]] = [[]]
+        free = room
+        for text in texts:
+            drawn = fitted(text, size, room, LEAST_SIZE)
+            if drawn.width > free and lines[-1]:
+                lines.append([])
+                free = room
+            lines[-1].append(drawn)
+            free -= drawn.width + space
+        rtl = is_rtl(" ".join(texts)) and has_raqm()
+        places = []
+        for number, line in enumerate(lines):
+            width = sum(item.width for item in line) + space * (len(line) - 1)
+            x = self._pad + (room - width if rtl else 0)
+            xs: dict[int, int] = {}
+            for index in visual_order([item.rtl for item in line], rtl):
+                xs[index] = x
+                x += line[index].width + space
+            places += [Place(number, xs[index], item) for index, item in enumerate(line)]
+        return places
+
+    def _draw_sentence(self, canvas: Image.Image, step: int) -> None:
+        first = max(0, self._places[step].line - self._lines + 1)  # the lines scroll where they are too many
+        pen = ImageDraw.Draw(canvas)
+        for index, place in enumerate(self._places[: step + 1]):
+            if place.line < first:
+                continue
+            y = self._pad + (place.line - first) * self._pitch
+            if index == step:
+                edge = round(self._size * 0.18)
+                box = (place.x - edge, y, place.x + place.word.width + edge, y + line_height(self._size))
+                pen.rounded_rectangle(box, radius=edge + 1, fill=MARK)
+            place.word.paste(canvas, (place.x, y), MARKED_TEXT if index == step else PAST)
+
+    def _note(self, step: int) -> str:
+        note = f"{step + 1}/{self._total}"
+        if self._logprobs is None or math.isnan(self._logprobs[step]):
+            return note
+        probability = min(1.0, math.exp(float(self._logprobs[step])))
+        shown = f"p = {probability:.2f}" if probability >= 0.005 else "p < 0.005"
+        return f"{shown} · {note}"
+
+    def _draw_row(self, canvas: Image.Image, left: int, y: int, titles: Sequence[str], note: str) -> None:
+        """The longest title that fits at `left`, and the note at the right edge."""
+        right = word(note, self._small)
+        edge = self.width - self._pad - right.width
+        right.paste(canvas, (edge, y), BRIGHT)
+        for title in titles:
+            drawn = word(title, self._small)
+            if left + drawn.width + self._small <= edge:
+                drawn.paste(canvas, (left, y), FAINT)
+                return
+
+    def _draw_bar(self, canvas: Image.Image, y: int, scale: Scale, table: npt.NDArray[np.uint8], note: str) -> None:
+        width, left, row = self.width - 2 * self._pad, self._pad, line_height(self._small)
+        mark = left + colorbar.threshold_x(width)
+        percent = word(f"{THRESHOLD:.0%}".replace("%", " %"), self._small)
+        percent.paste(canvas, (mark + 3, y), BRIGHT)
+        self._draw_row(canvas, mark + percent.width + self._small, y, colorbar.TITLES[scale.name], note)
+        top = y + row
+        canvas.paste(Image.fromarray(colorbar.gradient(scale, table, (self._bar, width))), (left, top))
+        pen = ImageDraw.Draw(canvas)
+        pen.line((mark, y + row // 4, mark, top + self._bar - 1), fill=BRIGHT)
+        marks = colorbar.ticks(scale)
+        for position, _ in marks:
+            x = left + min(round(position * width), width - 1)
+            pen.line((x, top + self._bar, x, top + self._bar + 2), fill=FAINT)
+        measure = lambda text: word(text, self._small).width  # noqa: E731
+        for x, label in colorbar.spread(marks, width, measure, self._small // 2):
+            word(label, self._small).paste(canvas, (left + x, top + self._bar + 2), BRIGHT)
+
+    def _draw_keys(self, canvas: Image.Image, y: int, keys: Sequence[Key], note: str) -> None:
+        self._draw_row(canvas, self.width, y, (), note)
+        pen = ImageDraw.Draw(canvas)
+        x = self._pad
+        middle = y + line_height(self._small) // 2
+        for key in keys:
+            pen.line((x, middle, x + 2 * self._small, middle), fill=key.colour, width=3)
+            label = word(key.label, self._small)
+            label.paste(canvas, (x + round(2.4 * self._small), y), BRIGHT)
+            x += round(3.4 * self._small) + label.width
+
+
+def visual_order(rtl: Sequence[bool], base: bool) -> list[int]:
+    """Indices of a line's words from left to right: words against the line's direction keep theirs among themselves."""
+    order: list[int] = []
+    for against, group in groupby(range(len(rtl)), key=lambda index: rtl[index] != base):
+        indices = list(group)
+        order += indices[::-1] if against else indices
+    return order[::-1] if base else order

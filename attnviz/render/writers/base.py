@@ -1,0 +1,35 @@
+"""What the writers share: a format is a name for its files and the jobs that write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from attnviz.render.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to write.
+
+    Attributes:
+        name: of the file, within the output folder.
+        write: writes it to a binary stream, which need not be seekable.
+    """
+
+    name: str
+    write: Callable[[BinaryIO], None]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A format.
+
+    Attributes:
+        summary: one line for a list of formats.
+        jobs: the files that a set of pictures gives in this format.
+    """
+
+    summary: str
+    jobs: Callable[[Pictures], Iterator[Job]]
