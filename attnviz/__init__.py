@@ -6,7 +6,9 @@ traces never loads torch.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from attnviz._version import __version__
@@ -31,14 +33,23 @@ _HOMES = {
 }
 
 
+class _Package(ModuleType):
+    """Keeps `attnviz.explain` the function: importing the module of that name would put the module in its place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Kept under its name: `attnviz.explain` is the function, although importing the module of that name sets the
-    # attribute to the module first.
     globals()[name] = value = getattr(import_module(_HOMES[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+sys.modules[__name__].__class__ = _Package

@@ -101,7 +101,7 @@ class Frame:
 
     @property
     def kind(self) -> str:
-        """What the model saw: part of the photo ("crop"), all and padding beside it ("letterbox"), or all ("stretch")."""
+        """What the model saw: part of the photo ("crop"), all with padding beside ("letterbox"), or all ("stretch")."""
         spans = tuple(zip(self.offset, self.resized, self.input, strict=True))
         if any(offset < 0 or offset + resized > size for offset, resized, size in spans):
             return "crop"
