@@ -50,6 +50,7 @@ def deliver(
     """
     from attnviz.render import draw
 
+    drawing = {name: value for name, value in drawing.items() if value is not None}  # what is left out has a default
     if folder is not None:
         return draw(trace, photo, folder, formats=formats, **drawing)
     import tempfile

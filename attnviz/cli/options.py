@@ -24,7 +24,11 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> str
 
 _MODEL = (
     click.option(
-        "-m", "--mode", type=Name("mode", MODES), help="Score function, see 'attnviz modes'.  [default: concat]"
+        "-m",
+        "--mode",
+        type=Name("mode", MODES),
+        metavar="MODE",
+        help="Score function: " + ", ".join(MODES) + ".  [default: concat]",
     ),
     click.option(
         "--model", default="flickr8k", show_default=True, metavar="NAME|PATH", help="Bundled model or checkpoint file."
@@ -33,17 +37,21 @@ _MODEL = (
         "--text", callback=_words, metavar="WORDS", help="Show where it looks at these words, instead of its own."
     ),
     click.option(
-        "--beam", type=click.IntRange(1, 100), default=3, show_default=True, help="Sentences searched side by side."
+        "--beam",
+        metavar="N",
+        type=click.IntRange(1, 100),
+        default=3,
+        show_default=True,
+        help="Sentences searched side by side.",
     ),
     click.option(
         "--hard", type=Name("choice", HARD), help="Look at one cell at a time: the strongest, or one drawn at random."
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of '--hard sample'."),
     click.option(
-        "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
+        "--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Seed of '--hard sample'."
     ),
     click.option(
-        "--threads", type=click.IntRange(1, 1024), help="CPU threads of the network.  [default: all, at most 8]"
+        "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
     ),
 )
 
@@ -72,7 +80,7 @@ _DRAWING = (
         help="Colour where it looks, darkness where it does not, or lines around 50 and 90 % of the weight.",
     ),
     click.option("--cmap", metavar="NAME", help="Any matplotlib colormap."),
-    click.option("--opacity", type=click.FloatRange(0, 1), help="Of the strongest colour, 0 to 1."),
+    click.option("--opacity", metavar="X", type=click.FloatRange(0, 1), help="Of the strongest colour, 0 to 1."),
     click.option("--cells", is_flag=True, help="Draw the model's grid as it is, without interpolation."),
     click.option("--labels", is_flag=True, help="Put the sentence and the colour bar into the PNGs too."),
     click.option(
@@ -86,12 +94,44 @@ _DRAWING = (
     click.option(
         "--steps", type=Steps(), metavar="1-5,8", help="Draw only these steps, numbered from 0.  [default: all]"
     ),
-    click.option("--duration", type=click.FloatRange(0.02, 60), help="Seconds per word in animations."),
+    click.option(
+        "--duration",
+        metavar="SECONDS",
+        type=click.FloatRange(0.02, 60),
+        default=0.8,
+        show_default=True,
+        help="How long animations show a word.",
+    ),
+    click.option(
+        "--last",
+        metavar="SECONDS",
+        type=click.FloatRange(0.02, 60),
+        default=2.5,
+        show_default=True,
+        help="How long they show the last word.",
+    ),
+    click.option(
+        "--fade",
+        metavar="SECONDS",
+        type=click.FloatRange(0, 60),
+        default=0,
+        show_default=True,
+        help="How long they blend one word into the next.",
+    ),
+    click.option("--loop/--no-loop", default=True, show_default=True, help="Whether they start again."),
 )
 
 _COMMON = (
     click.option(
-        "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Refuse larger photos."
+        "--threads", metavar="N", type=click.IntRange(1, 1024), help="CPU threads.  [default: all there are, at most 8]"
+    ),
+    click.option(
+        "--max-pixels",
+        metavar="N",
+        type=click.IntRange(1),
+        default=100_000_000,
+        show_default=True,
+        help="Refuse larger photos.",
     ),
     click.option(
         "--config",

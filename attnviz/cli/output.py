@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
@@ -31,10 +31,8 @@ def note(message: str) -> None:
 
 
 def _print_error(line: str) -> None:
-    try:
+    with suppress(OSError):  # standard error is closed: there is nobody left to tell
         click.echo(one_line(line), err=True)
-    except OSError:
-        pass  # standard error is closed: there is nobody left to tell
 
 
 def explain_error(error: BaseException) -> tuple[str, int]:

@@ -22,7 +22,7 @@ BATCH_PIXELS = 50_000_000
 """Photos are described in batches of at most so many, and held in memory meanwhile."""
 
 ASKED = ("text", "beam", "hard", "seed")
-LOADED = ("threads", "model", "mode", "device")
+LOADED = ("model", "mode", "device")
 
 
 class Job(NamedTuple):
@@ -62,7 +62,7 @@ def command(
     formats = check_output(ctx, out, formats, len(images), as_json)
     folders = result_folders(images, None if out == STDOUT else out)
     asked = {key: options.pop(key) for key in ASKED}
-    loading = Loading(**{key: options.pop(key) for key in LOADED})
+    loading = Loading(threads=options["threads"], **{key: options.pop(key) for key in LOADED})
     if any(image == STDIN or Path(image).is_file() for image in images):
         loading.start()
     with Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:

@@ -1,0 +1,27 @@
+PYTHON ?= python
+.DEFAULT_GOAL := help
+.PHONY: help install test quality format bench ci
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install:  ## install attnviz for development, with its tools
+	$(PYTHON) -m pip install -e '.[dev]'
+
+test:  ## run the tests
+	$(PYTHON) -m pytest
+
+quality:  ## check style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+format:  ## put the code into the style that quality checks
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench:  ## compare the speed of drawing and starting with other libraries
+	$(PYTHON) tests/benchmarks
+
+ci:  ## everything CI does, in a fresh virtual environment
+	bash .ci/run
