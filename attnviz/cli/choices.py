@@ -24,8 +24,6 @@ MODES = {
 """In the order of usefulness. E_i is the encoder's output at cell i, E_:c its channel c, d the decoder's state."""
 
 FORMATS = ("png", "gif")
-SINGLE_FILE = {"gif": "attention.gif"}
-"""Formats that make one file, so that `-o -` can write it to standard output."""
 
 SCALES = ("shared", "uniform", "step")
 STYLES = ("heat", "spotlight", "contour")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnviz.cli.choices import FORMATS, SINGLE_FILE
+from attnviz.cli.choices import FORMATS
 
 if TYPE_CHECKING:
     from attnviz.image import Photo
@@ -29,8 +29,8 @@ def check_output(
         return tuple(formats)
     if ctx.get_parameter_source("formats") is click.core.ParameterSource.DEFAULT:
         formats = ("gif",)
-    if len(formats) != 1 or formats[0] not in SINGLE_FILE:
-        raise click.UsageError(f"-o - writes one file; choose one of {', '.join(SINGLE_FILE)} with -f", ctx)
+    if len(formats) != 1:
+        raise click.UsageError("-o - writes one file; choose one format with -f", ctx)
     if count != 1 or as_json:
         raise click.UsageError("-o - writes one picture; " + ("leave out --json" if as_json else "give one photo"), ctx)
     if sys.stdout.isatty():
@@ -48,16 +48,11 @@ def deliver(
     Raises:
         AttnvizError: an option that does not fit the trace, or a folder that cannot be written.
     """
-    from attnviz.render import draw
+    from attnviz.render import draw, write
 
     drawing = {name: value for name, value in drawing.items() if value is not None}  # what is left out has a default
     if folder is not None:
         return draw(trace, photo, folder, formats=formats, **drawing)
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="attnviz-") as temporary:
-        draw(trace, photo, temporary, formats=formats, **drawing)
-        data = Path(temporary, SINGLE_FILE[formats[0]]).read_bytes()
-    sys.stdout.buffer.write(data)
+    write(trace, photo, sys.stdout.buffer, format=formats[0], **drawing)
     sys.stdout.buffer.flush()
     return []

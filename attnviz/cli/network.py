@@ -27,7 +27,7 @@ class Loading:
     """
 
     def __init__(self, *, model: str, mode: str | None, device: str, threads: int | None) -> None:
-        self._arguments = {"name_or_path": model, "device": device, **({"mode": mode} if mode else {})}
+        self._arguments = (model, mode, device)
         self._threads = threads
         self._model: Captioner | None = None
         self._error: BaseException | None = None
@@ -56,7 +56,7 @@ class Loading:
                 torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
             from attnviz.model import load_model
 
-            self._model = load_model(**self._arguments)
+            self._model = load_model(*self._arguments)
         except BaseException as error:  # handed on to whoever needs the model
             self._error = error
 

@@ -1,0 +1,71 @@
+"""`attnviz evaluate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from attnviz.cli.choices import DEVICES, MODES
+from attnviz.cli.modes import print_table
+from attnviz.cli.output import note
+from attnviz.cli.types import Name
+
+if TYPE_CHECKING:
+    from attnviz.evaluate import Report
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("data", metavar="DATA")
+@click.option(
+    "-m", "--mode", type=Name("mode", MODES), metavar="MODE", help="Which of a bundled model's score functions."
+)
+@click.option(
+    "--beam", type=click.IntRange(1, 100), metavar="N", default=3, show_default=True, help="Sentences searched."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of the random baseline."
+)
+@click.option(
+    "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures, and every caption, as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def command(
+    model: str, data: str, mode: str | None, beam: int, seed: int, device: str, as_json: bool, quiet: bool
+) -> None:
+    """Measure a model on a data split.
+
+    MODEL is a bundled model or a checkpoint file, DATA a split: SPLIT.jsonl with SPLIT.zip beside it. Captions are
+    written and compared with the given ones (BLEU); then the given captions are read, and where the network looks is
+    compared with the boxes of their phrases (attention correctness, pointing game), beside three baselines.
+    """
+    from attnviz.data import Split
+    from attnviz.evaluate import evaluate
+    from attnviz.model import load_model
+
+    split = Split(data)
+
+    def progress(done: int, total: int) -> None:
+        if not quiet:
+            note(f"{done} of {total} photos")
+
+    report = evaluate(load_model(model, mode, device), split, beam=beam, seed=seed, progress=progress)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        _show(report)
+
+
+def _show(report: Report) -> None:
+    click.echo(f"{report.model}, {report.mode}, on {report.photos} photos of {report.data}, {report.beam} beams\n")
+    print_table([(name, f"{value:.2f}") for name, value in report.bleu.items()])
+    if report.localization:
+        click.echo()
+        rows: list[tuple[str, ...]] = [("attention", "correctness", "pointing", "phrases")]
+        for who, found in report.localization.items():
+            rows.append((who, f"{found['correctness']:.4f}", f"{found['pointing']:.4f}", f"{found['phrases']:.0f}"))
+        print_table(rows)

@@ -1,0 +1,24 @@
+"""`attnviz train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from attnviz.cli.output import note
+
+
+@click.command()
+@click.argument("config", metavar="CONFIG.toml")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def command(config: str, quiet: bool) -> None:
+    """Train a model as a TOML file says.
+
+    The state is saved after every epoch: the same command goes on where it was stopped. At the end the checkpoint's path
+    is printed. The README says what the data look like; configs/ has the files that the bundled models were made with.
+    """
+    from attnviz.train import fit, read_config
+
+    path: Path = fit(read_config(config), (lambda line: None) if quiet else note)
+    click.echo(path)
