@@ -152,9 +152,7 @@ def _decode(data: bytes, label: str, name: str, max_pixels: int) -> Photo:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:  # damaged headers make decoders raise nearly anything
         if kind is not None:
-            raise ImageError(
-                f"{label}: is cut off or damaged in its {kind} header; copy or download it again"
-            ) from error
+            raise ImageError(f"{label}: the {kind} file is cut off or damaged; copy or download it again") from error
         raise ImageError(f"{label}: is not an image that can be read; give a {_KINDS} file") from error
     with image:
         _check_size(image.size[::-1], max_pixels, label)
@@ -198,10 +196,9 @@ def _upright_rgb(image: Image.Image, label: str) -> Pixels:
         with _own_settings() if ImageFile.LOAD_TRUNCATED_IMAGES else nullcontext():
             image.load()
     except Exception as error:  # as above
+        harm = "cut off" if "truncated" in str(error).lower() else "damaged and cannot be decoded"
         kind = f"{image.format} file" if image.format else "image"
-        if "truncated" in str(error).lower() or isinstance(error, EOFError):
-            raise ImageError(f"{label}: the {kind} is cut off; copy or download it again") from error
-        raise ImageError(f"{label}: the {kind} is damaged and cannot be decoded; copy or download it again") from error
+        raise ImageError(f"{label}: the {kind} is {harm}; copy or download it again") from error
     try:
         upright = ImageOps.exif_transpose(image)
     except Exception:  # EXIF that cannot be parsed says nothing on rotation
@@ -218,6 +215,8 @@ def _rgb(image: Image.Image) -> Pixels:
         return np.asarray(image)
     if image.mode.startswith(("I", "F")):
         return _rgb_array(_eight_bits(np.asarray(image), bits=16 if image.mode.startswith("I;16") else 32))
+    if image.mode == "La":  # Pillow turns it into nothing else
+        image = image.convert("LA")
     if image.has_transparency_data:
         return _rgb_array(np.asarray(image.convert("RGBA")))
     return np.asarray(image.convert("RGB"))
