@@ -102,8 +102,8 @@ def json_object(name: str, value: Any) -> dict[str, Any]:
 
 def _image(fields: Any) -> ImageInfo:
     match fields:
-        case {"name": str(name), "size": [int(height), int(width)], **rest} if height > 0 and width > 0:
-            digest = rest.get("sha256")
+        case {"name": str(name), "size": [height, width]} if all(type(n) is int and n > 0 for n in (height, width)):
+            digest = fields.get("sha256")
             if digest is None or isinstance(digest, str):
                 return ImageInfo(name, (height, width), digest)
     raise TraceError("meta: image must have a name, a size [height, width] and, if known, a sha256")

@@ -22,6 +22,8 @@ from attnviz.notes import notes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+__all__ = ["ImageInfo", "Step", "Trace"]
+
 Floats = npt.NDArray[np.float32]
 
 SUM_TOLERANCE = 1e-3  # how far a step's weights may sum from 1: half precision passes
@@ -286,11 +288,12 @@ def _tokens(value: Any) -> tuple[str, ...]:
 
 def _check_distributions(name: str, weights: Floats) -> None:
     """Each step's weights are at least 0 and sum to 1."""
-    flat = weights.reshape(len(weights), -1)
-    if not np.isfinite(flat).all() or (flat < 0).any():
-        step = int(np.argmin((np.isfinite(flat) & (flat >= 0)).all(axis=1)))
+    cells = tuple(range(1, weights.ndim))
+    sound = (np.isfinite(weights) & (weights >= 0)).all(axis=cells)
+    if not sound.all():
+        step = int(sound.argmin())
         raise TraceError(f"{name} of step {step} are negative or no numbers; give them after the softmax")
-    sums = flat.sum(axis=1, dtype=np.float64)
+    sums = weights.sum(axis=cells, dtype=np.float64)
     wrong = np.abs(sums - 1) > SUM_TOLERANCE
     if wrong.any():
         step = int(wrong.argmax())
