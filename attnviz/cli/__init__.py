@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from attnviz._version import __version__
-from attnviz.cli.output import complain, explain_error, leave
+from attnviz.cli.output import BROKEN_PIPE, complain, explain_error, leave
 from attnviz.cli.types import suggestion
 
 COMMANDS = {
@@ -69,8 +69,8 @@ def run(args: list[str] | None = None) -> int:
         outcome = cli.main(args, prog_name="attnviz", standalone_mode=False)
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
-    except SystemExit:
-        return 141  # click ends so when nobody reads our output any more; 141 is what a shell reports for SIGPIPE
+    except (SystemExit, BrokenPipeError):
+        return BROKEN_PIPE  # click turns a broken pipe into SystemExit, and nothing else
     except BaseException as error:  # whatever it is, a user gets one line and not a traceback
         message, status = explain_error(error)
         complain(message)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from attnviz.trace import Trace
 
 
+FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+"""Exit statuses; the last two are what a shell reports for SIGINT and SIGPIPE."""
+
+
 def complain(message: str) -> None:
     """Prints an error: one line on standard error."""
     _print_error(f"attnviz: error: {message}")
@@ -40,19 +44,22 @@ def explain_error(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.UsageError):
         message = " ".join(error.format_message().split())
         command = error.ctx.command_path if error.ctx else "attnviz"
-        return f"{message.rstrip('.')} (see '{command} --help')", 2
+        return f"{message.rstrip('.')} (see '{command} --help')", USAGE
     if isinstance(error, click.ClickException | AttnvizError):
-        return str(error), 1
+        return str(error), FAILED
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return "interrupted", 130
+        return "interrupted", INTERRUPTED
     if os.environ.get("ATTNVIZ_TRACEBACK"):
         raise error
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "out of memory; try fewer or smaller photos, or --device cpu", 1
+        return "out of memory; try fewer or smaller photos, or --device cpu", FAILED
     if isinstance(error, OSError):
-        return f"{error.filename or 'input or output'}: {error.strerror or error}", 1
+        return f"{error.filename or 'input or output'}: {error.strerror or error}", FAILED
     first = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {first}; this is a bug, please report it with what ATTNVIZ_TRACEBACK=1 shows", 1
+    return (
+        f"{type(error).__name__}: {first}; this is a bug, please report it with what ATTNVIZ_TRACEBACK=1 shows",
+        FAILED,
+    )
 
 
 def leave(status: int) -> NoReturn:
@@ -61,7 +68,7 @@ def leave(status: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
-        status = status or 141
+        os._exit(status or BROKEN_PIPE)  # Python would try once more, and complain
     if "torch" in sys.modules:
         os._exit(status)
     sys.exit(status)
@@ -88,7 +95,7 @@ class Report:
     @property
     def status(self) -> int:
         """Exit status: 1 when a photo failed."""
-        return 1 if self._failures else 0
+        return FAILED if self._failures else 0
 
     @contextmanager
     def photo(self, name: str) -> Iterator[None]:

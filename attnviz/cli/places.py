@@ -44,17 +44,17 @@ def _distinct(images: Sequence[str]) -> list[str]:
     paths = [Path("stdin" if image == STDIN else image) for image in images]
     stems = [_key(path.stem) for path in paths]
     names = [path.name if stems.count(stem) > 1 else path.stem for path, stem in zip(paths, stems, strict=True)]
-    taken: set[str] = set()
-    for index, name in enumerate(names):
-        number = 1
+    plain, taken = {_key(name) for name in names}, set[str]()
+    distinct = []
+    for name in names:
+        number, candidate = 1, name
         # A number must not make the name of another photo either: a, a, a-2 become a, a-3, a-2.
-        others = {_key(other) for other in names[index + 1 :]} if number > 1 else set()
-        while _key(names[index]) in taken or _key(names[index]) in others:
+        while _key(candidate) in taken or (number > 1 and _key(candidate) in plain):
             number += 1
-            others = {_key(other) for other in names[index + 1 :]}
-            names[index] = f"{name}-{number}"
-        taken.add(_key(names[index]))
-    return names
+            candidate = f"{name}-{number}"
+        taken.add(_key(candidate))
+        distinct.append(candidate)
+    return distinct
 
 
 def _key(name: str) -> str:

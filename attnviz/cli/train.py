@@ -15,8 +15,8 @@ from attnviz.cli.output import note
 def command(config: str, quiet: bool) -> None:
     """Train a model as a TOML file says.
 
-    The state is saved after every epoch: the same command goes on where it was stopped. At the end the checkpoint's path
-    is printed. The README says what the data look like; configs/ has the files that the bundled models were made with.
+    The state is saved after every epoch: the same command goes on where it was stopped. At the end it prints the path of
+    the checkpoint. The README says what the data look like; configs/ has the files that made the bundled models.
     """
     from attnviz.train import fit, read_config
 
