@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from attnviz.render.heatmap import THRESHOLD, Scale
+from attnviz.render.heatmap import THRESHOLD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from attnviz.render.heatmap import Scale
 
 GREY = 150  # the photo value that the bar's colours lie on, as they lie on the photo in the picture
 
+# From the longest wording to the shortest: a strip takes the first that fits.
 TITLES = {
     "shared": ("attention, times uniform · one scale for all steps", "× uniform · shared scale", "× uniform, shared"),
     "uniform": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform, fixed"),
-    "step": ("attention, times uniform · each step on its own scale", "× uniform · own scale each step", "× unif., own scale"),
+    "step": ("attention, times uniform · own scale at each step", "× uniform · own scale each step", "own scale"),
 }
 
 
@@ -37,7 +44,9 @@ def ticks(scale: Scale) -> list[tuple[float, str]]:
     return [*marks, (1.0, f"≥{top}" if scale.clipped else top)]
 
 
-def spread(marks: list[tuple[float, str]], width: int, measure: Callable[[str], int], gap: int) -> list[tuple[int, str]]:
+def spread(
+    marks: list[tuple[float, str]], width: int, measure: Callable[[str], int], gap: int
+) -> list[tuple[int, str]]:
     """(x of the label's left edge, label) on a bar of `width` pixels; labels that would touch are left out.
 
     The first and the last number always stay.

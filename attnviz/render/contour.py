@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -33,6 +31,12 @@ class Line:
 LINES = (Line(0.9, (111, 205, 255), 2.2), Line(0.5, (255, 204, 77), 3.2))
 
 
+KEYS = tuple(
+    Key(line.colour, f"{line.share * 100:.0f} %" + (" of the weight" if line is LINES[0] else ""))
+    for line in LINES[::-1]
+)
+
+
 class Contours:
     """Draws contour lines over one photo.
 
@@ -42,11 +46,6 @@ class Contours:
         opacity: of the lines.
         cells: densities are constant within cells, so lines run along their edges.
     """
-
-    keys: Sequence[Key] = tuple(
-        Key(line.colour, f"{line.share:.0%}".replace("%", " %") + (" of the weight" if line is LINES[0] else ""))
-        for line in LINES
-    )[::-1]
 
     def __init__(self, base: Bytes, seen: npt.NDArray[np.bool_], opacity: float, cells: bool) -> None:
         self._base = base

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnviz._version import __version__
 from attnviz.errors import ConfigError, TraceError
@@ -16,7 +13,13 @@ from attnviz.render.options import DrawOptions
 from attnviz.render.parallel import ordered
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers import WRITERS, Job, Writer
-from attnviz.trace import Trace
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from attnviz.trace import Trace
 
 FORMATS = ("png", "gif")
 
@@ -75,7 +78,7 @@ def write(trace: Trace, image: Source | Photo | Any, stream: BinaryIO, *, format
     writer = _writer(format)
     jobs = list(writer.jobs(_pictures(trace, image, _options(options))))
     if len(jobs) != 1:
-        raise ConfigError(f"{format}: {len(jobs)} steps make {len(jobs)} files; choose one step, or a format that holds all")
+        raise ConfigError(f"{format}: {len(jobs)} steps make {len(jobs)} files; choose one step")
     with output_errors("output"):
         jobs[0].write(stream)
 
@@ -101,7 +104,8 @@ def _options(options: dict[str, Any]) -> DrawOptions:
     for name in options:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            raise ConfigError(f"draw has no option {name!r}; " + (f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"))
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+            raise ConfigError(f"draw has no option {name!r}; {hint}")
     return DrawOptions(**options)
 
 

@@ -1,4 +1,4 @@
-"""The output folder: a run's files replace those of the run before and touch nothing else; all or nothing is written."""
+"""The output folder: a run's files replace those of the run before and nothing else, all of them or none."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class Folder:
             self.reserve(SUMMARY).write_bytes(text.encode("utf-8", "backslashreplace"))
         for name in names:  # before anything is moved
             if (self.path / name).is_dir():
-                raise OutputError(f"{self.path / name}: is a folder where a file shall be; choose another output folder")
+                raise OutputError(f"{self.path / name}: is a folder, not a file; choose another output folder")
         for name in names:
             with output_errors(self.path / name):
-                os.replace(self._temporary.pop(name), self.path / name)
+                self._temporary.pop(name).replace(self.path / name)
         for name in self._earlier - set(names):
             with suppress(OSError):
                 (self.path / name).unlink()
@@ -124,10 +124,10 @@ class output_errors:  # noqa: N801 - used like a function
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, FileExistsError | NotADirectoryError):
-            file = next((parent for parent in [Path(self._path), *Path(self._path).parents] if parent.is_file()), self._path)
-            raise OutputError(f"{self._path}: cannot be written, since {file} is a file; choose another output folder") from error
+            path = Path(self._path)
+            file = next((part for part in (path, *path.parents) if part.is_file()), path)
+            raise OutputError(f"{path}: cannot be written, since {file} is a file; choose another folder") from error
         if isinstance(error, OSError):
             raise OutputError(f"{self._path}: cannot be written: {error.strerror or error}") from error
         if isinstance(error, ValueError) and "null" in str(error):  # a NUL in the path
             raise OutputError(f"{self._path}: is no path") from error
-

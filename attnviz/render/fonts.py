@@ -20,6 +20,7 @@ Font = ImageFont.FreeTypeFont
 # Bitmap emoji fonts come in one size each: Noto, Apple, and others that were seen.
 BITMAP_SIZES = (109, 160, 136, 128, 96, 72, 64)
 MISSING = "\U0010ffff"  # a noncharacter: every font draws its "no such glyph" for it
+UNWANTED = ["bold", "italic", "oblique", "black", "thin", "light", "medium", "condensed", "mono", "serif", "lastresort"]
 MAX_FONT_FILES = 4000  # what a search looks at; more fonts than that are no ordinary machine
 
 
@@ -64,8 +65,7 @@ def font_files() -> tuple[Path, ...]:
 def _plainness(stem: str) -> int:
     """Sorts a family's regular sans cut before its bold, slanted, serif, monospaced and display ones."""
     name = stem.lower()
-    unwanted = ("bold", "italic", "oblique", "black", "thin", "light", "medium", "condensed", "mono", "serif", "lastresort")
-    return sum(word in name for word in unwanted) - ("regular" in name) - ("sans" in name)
+    return sum(word in name for word in UNWANTED) - ("regular" in name) - ("sans" in name)
 
 
 @lru_cache(maxsize=256)

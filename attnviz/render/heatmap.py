@@ -1,7 +1,7 @@
 """What a weight is worth in colour: density, scale, and the 256 levels that are painted.
 
-Density is weight x N (N cells in the grid), so 1 means "as if looking everywhere alike". A scale runs from 0 to its top;
-what lies below 2 % of the top is level 0 and leaves the photo as it is.
+Density is weight x N (N cells in the grid), so 1 means "as if looking everywhere alike". A scale runs from 0 to its
+top; what lies below 2 % of the top is level 0 and leaves the photo as it is.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Scale:
     clipped: bool = False
 
     def levels(self, density: npt.NDArray[np.floating]) -> Levels:
-        """Densities of any shape as uint8 levels: 0 below the threshold and for NaN, 1 at the threshold, 255 at the top."""
+        """Densities of any shape as uint8: 0 below the threshold and for NaN, 1 at the threshold, 255 at the top."""
         per_density = 255 / (1 - THRESHOLD) / self.top
         values = np.asarray(density, np.float32) * np.float32(per_density)
         values += np.float32(1 - THRESHOLD * 255 / (1 - THRESHOLD))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import re
 from collections.abc import Sequence
@@ -88,7 +87,7 @@ class DrawOptions:
         if isinstance(self.steps, str):
             return _parse_steps(self.steps, count)
         for step in self.steps:
-            if isinstance(step, bool) or not isinstance(step, numbers.Integral) or not 0 <= step < count:
+            if not _is_whole(step) or not 0 <= step < count:
                 raise ConfigError(f"steps: there is no step {step!r}; the trace has {count}, counted from 0")
         if not self.steps:
             raise ConfigError("steps: none are given; leave it out to draw all")
@@ -124,10 +123,14 @@ def _choice(name: str, value: Any, known: Sequence[str] | dict[str, str]) -> Non
 
 
 def _number(name: str, value: Any, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
         raise ConfigError(f"{name}: {value!r} is no number from {low:g} to {high:g}")
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def _count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+    if not _is_whole(value) or value < 1:
         raise ConfigError(f"{name}: {value!r} is no whole number above 0")

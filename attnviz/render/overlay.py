@@ -19,16 +19,16 @@ STYLES = {
     "spotlight": "the photo darkened where the model does not look",
     "contour": "lines that enclose 50 and 90 % of the weight",
 }
-OPACITY = {"heat": 0.75, "spotlight": 0.85, "contour": 1.0}  # at the scale's top; for spotlight, of the dark at its bottom
+OPACITY = {"heat": 0.8, "spotlight": 0.85, "contour": 1.0}  # at the scale's top; of a spotlight's dark, at the bottom
 UNSEEN = 0.35  # brightness of what the model never saw
-RISE = 0.7  # opacity = heat ** RISE: a little more than in proportion, so that middling weights are seen
+RISE = 0.5  # opacity = heat ** RISE: more than in proportion, so that middling weights are seen
+ONSET = 0.08  # of the range, over which opacity also sets in gently: else an edge would show where it begins
 
 
 def heat_table(cmap: str, opacity: float) -> Bytes:
     """(3, 256, 256) uint8: channel, level, photo value -> value; level 0 gives the photo value itself."""
-    strength = np.linspace(0, 1, 256) ** RISE * opacity
-    strength[0] = 0
-    return _blend(colours(cmap), strength)
+    heat = np.linspace(0, 1, 256)
+    return _blend(colours(cmap), heat**RISE * np.minimum(1, heat / ONSET) * opacity)
 
 
 def spotlight_table(opacity: float) -> Bytes:
@@ -74,7 +74,7 @@ class Overlay:
     def paint(self, levels: Bytes) -> Bytes:
         """(H, W, 3) uint8 from (H, W) levels. Only the rectangle that holds levels above 0 is computed."""
         out = self.blank.copy()
-        rows, columns = _span(levels.any(axis=1)), _span(levels.any(axis=0))
+        rows, columns = _span(np.any(levels, axis=1)), _span(np.any(levels, axis=0))
         out[rows, columns] = self._paint(levels[rows, columns], rows, columns)
         return out
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +14,22 @@ from PIL import Image
 
 from attnviz.errors import ImageError
 from attnviz.geometry import Frame
-from attnviz.image import Photo
-from attnviz.render.contour import Contours
+from attnviz.render.contour import KEYS, Contours
 from attnviz.render.heatmap import Scale, scales
-from attnviz.render.options import DrawOptions
 from attnviz.render.overlay import Overlay, dimmed, table
 from attnviz.render.strip import BACKGROUND, MIN_WIDTH, Strip
-from attnviz.trace import Trace
+
+if TYPE_CHECKING:
+    from attnviz.image import Photo
+    from attnviz.render.options import DrawOptions
+    from attnviz.render.strip import Key
+    from attnviz.trace import Trace
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+
+Size = tuple[int, int]
+Paint = Callable[[Floats, Scale], Bytes]
 
 FADE_STEP = 50  # milliseconds a frame of a cross-fade is shown
 ASPECT_SLACK = 0.02  # a resized copy of the traced photo differs this much in shape, by rounding
@@ -62,18 +70,13 @@ class Pictures:
         self.steps = options.chosen(len(trace))
         _check_shape(photo, self.frame)
         pixels = resized(photo.pixels, options.size)
-        self.size = pixels.shape[0], pixels.shape[1]
+        self.size: Size = (pixels.shape[0], pixels.shape[1])
         self._density = trace.density
         self.scales = scales(options.scale, self._density, self.steps, self.frame)
-        base = dimmed(pixels, self.frame.seen(self.size))
-        self._paint: Callable[[Floats, Scale], Bytes]
-        if options.style == "contour":
-            contours = Contours(base, self.frame.seen(self.size), options.strength, options.cells)
-            self._paint, self.legend, self.blank = contours.paint, contours.keys, base
-        else:
-            colours = table(options.style, options.cmap, options.strength)
-            overlay = Overlay(base, colours)
-            self._paint, self.legend, self.blank = lambda density, scale: overlay.paint(scale.levels(density)), colours, overlay.blank
+        self._seen = self.frame.seen(self.size)
+        self._base = dimmed(pixels, self._seen)
+        self.legend = legend(options)
+        self._paint, self.blank = self._painter(self._base, self._seen)
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -98,6 +101,17 @@ class Pictures:
     def overlay(self, index: int, share: float = 1.0) -> Bytes:
         """(H, W, 3) uint8: the photo with a step's heatmap."""
         return self._paint(self.density(index, share), self._scale(index, share))
+
+    def samples(self, count: int) -> Bytes:
+        """(about `count`, 3) uint8: pixels of the photo and of all overlays, to choose a palette from."""
+        stride = max(1, round((math.prod(self.size) * (len(self) + 1) / count) ** 0.5))
+        grid = slice(stride // 2 if min(self.size) > stride else 0, None, stride)
+        base, seen = self._base[grid, grid], self._seen[grid, grid]
+        paint, blank = self._painter(base, seen)
+        size = (base.shape[0], base.shape[1])
+        densities = self.frame.upsample(self._density[list(self.steps)], size, self.options.cells)
+        painted = [paint(density, scale) for density, scale in zip(densities, self.scales, strict=True)]
+        return np.concatenate([blank, *painted]).reshape(-1, 3)
 
     def picture(self, index: int) -> Bytes:
         """(H, W, 3) uint8, as in a PNG of its own: the overlay, with a strip where there is to be one."""
@@ -130,6 +144,13 @@ class Pictures:
             stills += [Still(index, (number + 1) / (count + 1), FADE_STEP) for number in range(count)]
             stills.append(Still(index, 1.0, left - count * FADE_STEP))
         return stills
+
+    def _painter(self, base: Bytes, seen: npt.NDArray[np.bool_]) -> tuple[Paint, Bytes]:
+        """What paints densities of the base's size over it, and the picture of no attention at all."""
+        if isinstance(self.legend, np.ndarray):
+            overlay = Overlay(base, self.legend)
+            return (lambda density, scale: overlay.paint(scale.levels(density))), overlay.blank
+        return Contours(base, seen, self.options.strength, self.options.cells).paint, base
 
     @cached_property
     def _caption(self) -> Strip:
@@ -166,6 +187,11 @@ class Pictures:
         return canvas
 
 
+def legend(options: DrawOptions) -> Bytes | Sequence[Key]:
+    """What explains the colours: the overlay's table (see `overlay`), or the keys of contour lines."""
+    return KEYS if options.style == "contour" else table(options.style, options.cmap, options.strength)
+
+
 def resized(pixels: Bytes, longest: int | str | None) -> Bytes:
     """(H, W, 3): the photo with its longest side at most `longest` pixels; never enlarged."""
     height, width = pixels.shape[:2]
@@ -186,6 +212,6 @@ def _check_shape(photo: Photo, frame: Frame) -> None:
     off = abs(height * traced_width - width * traced_height)
     if off > max(traced_height, traced_width) / 2 + ASPECT_SLACK * min(height * traced_width, width * traced_height):
         raise ImageError(
-            f"{photo.name}: is {width}x{height} pixels, but the trace was made from a photo of {traced_width}x{traced_height}; "
-            "give that photo, or a resized copy of it"
+            f"{photo.name}: is {width}x{height} pixels, but the trace was made from a photo of "
+            f"{traced_width}x{traced_height}; give that photo, or a resized copy of it"
         )

@@ -26,6 +26,7 @@ FAINT = (158, 158, 168)
 
 LEAST_SIZE = 12  # pixels; smaller letters are not legible
 COMFORTABLE_LINES = 4  # beyond, letters get smaller
+BAR_COLOURS = 28  # of the colour bar, where there are few
 MAX_LINES = 10  # beyond, the lines scroll
 
 
@@ -46,6 +47,20 @@ class Key:
     label: str
 
 
+Legend = npt.NDArray[np.uint8] | Sequence[Key]
+
+
+def strip_colours(legend: Legend) -> npt.NDArray[np.uint8]:
+    """(about 40, 3) uint8: the colours a strip is drawn in, for pictures with few colours."""
+    ramps = [(BACKGROUND, BRIGHT, 6), (MARK, MARKED_TEXT, 5)]
+    colours = [np.linspace(start, stop, count) for start, stop, count in ramps]
+    if isinstance(legend, np.ndarray):
+        colours.append(colorbar.gradient(Scale("uniform", 1.0), legend, (1, BAR_COLOURS))[0])
+    else:
+        colours.append(np.array([key.colour for key in legend]))
+    return np.rint(np.concatenate(colours)).astype(np.uint8)
+
+
 class Strip:
     """Lays the whole sentence out once, so that no word moves as the sentence grows.
 
@@ -63,7 +78,7 @@ class Strip:
         tokens: Sequence[str],
         logprobs: npt.NDArray[np.float32] | None,
         width: int,
-        legend: npt.NDArray[np.uint8] | Sequence[Key],
+        legend: Legend,
         sentence: bool = True,
         drawn: int | None = None,
     ) -> None:

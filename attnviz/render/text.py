@@ -141,5 +141,6 @@ def _draw_run(text: str, path: Path | None, size: int) -> Image.Image:
         ImageDraw.Draw(mask).text((0, baseline), text, fill=255, font=font, anchor="ls")
         return mask
     picture = Image.new("RGBA", (width, line_height(real)))
-    ImageDraw.Draw(picture).text((0, baseline), text, fill=(255, 255, 255, 255), font=font, anchor="ls", embedded_color=True)
+    white = (255, 255, 255, 255)
+    ImageDraw.Draw(picture).text((0, baseline), text, fill=white, font=font, anchor="ls", embedded_color=True)
     return picture.resize((max(1, round(width * size / real)), line_height(size)), Image.Resampling.LANCZOS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnviz.render.writers import gif, png
+from attnviz.render.writers import apng, arrays, gif, mp4, png, webp
 from attnviz.render.writers.base import Job, Writer
 
 __all__ = ["WRITERS", "Job", "Writer"]
@@ -10,4 +10,8 @@ __all__ = ["WRITERS", "Job", "Writer"]
 WRITERS: dict[str, Writer] = {
     "png": Writer("a picture for each step", png.jobs),
     "gif": Writer("an animation that opens everywhere", gif.jobs),
+    "apng": Writer("an animation in full colour", apng.jobs),
+    "webp": Writer("a small animation in full colour", webp.jobs),
+    "mp4": Writer("a video, for slides (needs the extra 'video')", mp4.jobs),
+    "arrays": Writer("the heatmaps as numbers, for numpy", arrays.jobs),
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from attnviz.render.pictures import Pictures
+if TYPE_CHECKING:
+    from attnviz.render.pictures import Pictures
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from attnviz.render.names import step_name
-from attnviz.render.pictures import Pictures
 from attnviz.render.writers._png import Encoder, chunk, header
 from attnviz.render.writers.base import Job
+
+if TYPE_CHECKING:
+    from attnviz.render.pictures import Pictures
 
 
 def jobs(pictures: Pictures) -> Iterator[Job]:
