@@ -22,7 +22,7 @@ GREY = 150  # the photo value that the bar's colours lie on, as they lie on the 
 TITLES = {
     "shared": ("attention, times uniform · one scale for all steps", "× uniform · shared scale", "× uniform, shared"),
     "uniform": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform, fixed"),
-    "step": ("attention, times uniform · own scale at each step", "× uniform · own scale each step", "own scale"),
+    "step": ("attention, times uniform · own scale at each step", "× uniform · own scale each step", "× uniform · own scale"),
 }
 
 
@@ -36,7 +36,7 @@ def gradient(scale: Scale, table: npt.NDArray[np.uint8], size: tuple[int, int]) 
 
 def ticks(scale: Scale) -> list[tuple[float, str]]:
     """(position from 0 to 1, label) of round numbers and of the scale's top, ascending."""
-    rough = scale.top / 4
+    rough = scale.top / 5
     power = 10.0 ** math.floor(math.log10(rough))
     pitch = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     marks = [(value / scale.top, f"{value:g}") for value in (pitch * i for i in range(math.ceil(scale.top / pitch)))]

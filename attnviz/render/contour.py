@@ -52,7 +52,7 @@ class Contours:
         self._seen = seen
         self._opacity = opacity
         self._cells = cells
-        self._unit = min(max(max(base.shape[:2]) / 1000, 0.45), 3.0)
+        self._unit = min(max(max(base.shape[:2]) / 1000, 0.75), 3.0)
 
     def paint(self, density: Floats, scale: Scale) -> Bytes:
         """(H, W, 3) uint8: the photo with the lines of one step's (H, W) density.
@@ -67,7 +67,7 @@ class Contours:
         slope = None if self._cells else steepness(values)
         for line in LINES:
             level = enclosing(inside, line.share)
-            width = max(1.0, line.width * self._unit)
+            width = max(1.8, line.width * self._unit)
             distance = edge_distance(values >= level, width + 2) if slope is None else _distance(values, level, slope)
             for colour, reach in ((HALO, width / 2 + self._unit), (line.colour, width / 2)):
                 out = _lay(out, colour, np.clip(reach + 0.5 - distance, 0, 1) * self._seen * self._opacity)

@@ -19,7 +19,7 @@ STYLES = {
     "spotlight": "the photo darkened where the model does not look",
     "contour": "lines that enclose 50 and 90 % of the weight",
 }
-OPACITY = {"heat": 0.8, "spotlight": 0.85, "contour": 1.0}  # at the scale's top; of a spotlight's dark, at the bottom
+OPACITY = {"heat": 0.8, "spotlight": 0.78, "contour": 1.0}  # at the scale's top; of a spotlight's dark, at the bottom
 UNSEEN = 0.35  # brightness of what the model never saw
 RISE = 0.5  # opacity = heat ** RISE: more than in proportion, so that middling weights are seen
 ONSET = 0.08  # of the range, over which opacity also sets in gently: else an edge would show where it begins
@@ -27,19 +27,23 @@ ONSET = 0.08  # of the range, over which opacity also sets in gently: else an ed
 
 def heat_table(cmap: str, opacity: float) -> Bytes:
     """(3, 256, 256) uint8: channel, level, photo value -> value; level 0 gives the photo value itself."""
-    heat = np.linspace(0, 1, 256)
-    return _blend(colours(cmap), heat**RISE * np.minimum(1, heat / ONSET) * opacity)
+    return _blend(colours(cmap), _strength() * opacity)
 
 
 def spotlight_table(opacity: float) -> Bytes:
     """(3, 256, 256) uint8, as `heat_table`: black over the photo, least at the top level."""
-    strength = (1 - np.linspace(0, 1, 256) ** RISE) * opacity
-    return _blend(np.zeros((256, 3), np.uint8), strength)
+    return _blend(np.zeros((256, 3), np.uint8), (1 - _strength()) * opacity)
 
 
 def table(style: str, cmap: str, opacity: float) -> Bytes:
     """The table of a style that paints areas, "heat" or "spotlight"."""
     return spotlight_table(opacity) if style == "spotlight" else heat_table(cmap, opacity)
+
+
+def _strength() -> npt.NDArray[np.float64]:
+    """(256,): how much of a style's effect each level has, from 0 to 1."""
+    heat = np.linspace(0, 1, 256)
+    return heat**RISE * np.minimum(1, heat / ONSET)
 
 
 def _blend(colour: Bytes, strength: npt.NDArray[np.float64]) -> Bytes:

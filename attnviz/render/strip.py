@@ -131,7 +131,7 @@ class Strip:
 
     def _flow(self, texts: list[str], size: int) -> list[Place]:
         room = self.width - 2 * self._pad
-        space = round(size * 0.42)
+        space = round(size * 0.5)
         lines: list[list[Word]] = [[]]
         free = room
         for text in texts:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from attnviz.render.pictures import Pictures
 
-FPS = 20  # a constant rate, since many players stumble over others; frames that repeat cost next to nothing
+RATES = (10, 20, 25, 50)  # frames a second; constant, since many players stumble over rates that vary
 QUALITY = 18  # x264's rate factor: visually without loss
 MAX_SIDE = 8192  # what players take
 THREADS = 2  # a fixed number, so that the same input gives the same bytes on every machine
@@ -63,9 +63,12 @@ def _encode(pictures: Pictures, path: str, size: tuple[int, int]) -> None:
     import av
 
     height, width = size
+    # The lowest rate at which every frame lasts as long as it should, to within half a frame at worst.
+    lasting = [still.milliseconds for still in pictures.stills]
+    rate = next((rate for rate in RATES if all(time * rate % 1000 == 0 for time in lasting)), RATES[-1])
     with av.open(path, "w", options={"movflags": "faststart", "fflags": "+bitexact"}) as container:
         try:
-            video = container.add_stream("libx264", rate=FPS)
+            video = container.add_stream("libx264", rate=rate)
         except (ValueError, av.FFmpegError) as error:
             raise ConfigError(f"mp4: this build of PyAV has no H.264 encoder ({error})") from error
         video.width, video.height = width + width % 2, height + height % 2
@@ -83,8 +86,8 @@ def _encode(pictures: Pictures, path: str, size: tuple[int, int]) -> None:
             frame = av.VideoFrame.from_ndarray(even(pixels), format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             time += still.milliseconds
-            while shown * 1000 < time * FPS:
-                frame.pts, frame.time_base = shown, Fraction(1, FPS)
+            while shown * 1000 < time * rate:
+                frame.pts, frame.time_base = shown, Fraction(1, rate)
                 container.mux(video.encode(frame))
                 shown += 1
         container.mux(video.encode(None))
