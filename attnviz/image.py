@@ -25,7 +25,6 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np
 
 MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
 _KINDS = "JPEG, PNG, WebP, GIF, TIFF or BMP"
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",

@@ -327,6 +327,11 @@ def test_letterbox_of_a_strip() -> None:
     assert frame.apply(np.zeros((10_000, 10, 3), np.uint8)).shape == (224, 224, 3)
 
 
+def test_letterbox_rounds_to_the_nearest_pixel() -> None:
+    frame = Frame.letterbox((37, 50), (32, 32), (4, 4))  # 37 * 32 / 50 = 23.68
+    assert (frame.resized, frame.offset) == ((24, 32), (4, 0))
+
+
 def test_crop_of_a_strip_keeps_to_the_middle() -> None:
     frame = Frame.crop((10_000, 10), (224, 224), (14, 14), resize=256)
     assert frame.resized == (256_000, 256)
