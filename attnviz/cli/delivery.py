@@ -40,6 +40,15 @@ def check_output(
     return tuple(formats)
 
 
+def checked(drawing: Mapping[str, Any]) -> dict[str, Any]:
+    """The drawing options that were given, once they make sense together. Raises ConfigError where they do not."""
+    from attnviz.render import DrawOptions
+
+    given = {name: value for name, value in drawing.items() if value is not None}  # what is left out has a default
+    DrawOptions(**given)
+    return given
+
+
 def deliver(
     trace: Trace, photo: Photo, folder: Path | None, formats: Sequence[str], drawing: Mapping[str, Any]
 ) -> list[Path]:
@@ -50,7 +59,6 @@ def deliver(
     """
     from attnviz.render import draw, write
 
-    drawing = {name: value for name, value in drawing.items() if value is not None}  # what is left out has a default
     if folder is not None:
         return draw(trace, photo, folder, formats=formats, **drawing)
     write(trace, photo, sys.stdout.buffer, format=formats[0], **drawing)

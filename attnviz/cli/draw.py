@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnviz.cli.delivery import STDOUT, check_output, deliver
+from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
 from attnviz.cli.options import common_options, drawing_options
 from attnviz.cli.output import Report, note
 from attnviz.cli.places import result_folders
@@ -45,6 +45,7 @@ def command(
     the folder PHOTO-attention/, named after the photo, and replace those of an earlier run.
     """
     formats = check_output(ctx, out, formats, 1, as_json)
+    drawing = checked(drawing)
     from attnviz.image import load
     from attnviz.trace import Trace
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from attnviz.cli.delivery import STDOUT, check_output, deliver
+from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
 from attnviz.cli.network import Loading
 from attnviz.cli.options import common_options, drawing_options, model_options
 from attnviz.cli.output import Report
@@ -65,12 +65,13 @@ def command(
     loading = Loading(threads=options["threads"], **{key: options.pop(key) for key in LOADED})
     if any(image == STDIN or Path(image).is_file() for image in images):
         loading.start()
+    drawing = checked(options)
     with Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
         for jobs in _batches(_read(images, folders, max_pixels, report)):
             for job, trace in zip(jobs, loading.explain([job.photo for job in jobs], asked), strict=True):
                 folder = None if out == STDOUT else job.folder
                 with report.photo(job.name):
-                    report.done(job.name, trace, deliver(trace, job.photo, folder, formats, options), folder)
+                    report.done(job.name, trace, deliver(trace, job.photo, folder, formats, drawing), folder)
     return report.status
 
 

@@ -15,8 +15,8 @@ from attnviz.cli.output import note
 def command(config: str, quiet: bool) -> None:
     """Train a model as a TOML file says.
 
-    The state is saved after every epoch: the same command goes on where it was stopped. At the end it prints the path of
-    the checkpoint. The README says what the data look like; configs/ has the files that made the bundled models.
+    The state is saved after every epoch: the same command goes on where it was stopped. At the end it prints the
+    checkpoint's path. The README says what the data look like; configs/ has the files that made the bundled models.
     """
     from attnviz.train import fit, read_config
 

@@ -1,0 +1,93 @@
+"""Fixtures that several test files share. Tests need no network, no GPU and no data but what they make."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+
+
+class Outcome(NamedTuple):
+    """What a command left: exit status, standard output, standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """(40, 60, 3) uint8: a bright disc right of the middle on a gradient, alike under no flip or turn."""
+    y, x = np.mgrid[:40, :60]
+    photo = np.stack([x * 4, y * 6, 255 - x * 2 - y * 3], axis=-1)
+    photo[(y - 15) ** 2 + (x - 42) ** 2 < 64] = (250, 240, 60)
+    return photo.astype(np.uint8)
+
+
+@pytest.fixture
+def photo(tmp_path: Path, pixels: np.ndarray) -> Path:
+    """`photo.png`, 60x40 pixels."""
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a tiny seeded network with random weights."""
+    from attnviz.model import Captioner, save_checkpoint
+
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_checkpoint(Captioner.tiny(mode="concat", seed=0), path)
+    return path
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Runs a command in this process, in `tmp_path`: `cli("render", "photo.png")`."""
+    from attnviz.cli import run
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: object) -> Outcome:
+        capfd.readouterr()
+        status = run([str(arg) for arg in args])
+        sys.stdout.flush()
+        captured = capfd.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., Outcome]:
+    """Runs a command as a process of its own, in `tmp_path`."""
+
+    def call(*args: object, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Outcome:
+        found = subprocess.run(
+            [sys.executable, "-m", "attnviz", *map(str, args)],
+            cwd=tmp_path,
+            input=stdin,
+            capture_output=True,
+            timeout=120,
+            # The package under test, also where it is not installed.
+            env={**os.environ, "PYTHONPATH": str(_package_folder()), **(env or {})},
+        )
+        return Outcome(found.returncode, found.stdout.decode(errors="replace"), found.stderr.decode())
+
+    return call
+
+
+def _package_folder() -> Path:
+    import attnviz
+
+    return Path(attnviz.__file__).parents[1]
