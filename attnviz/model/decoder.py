@@ -99,21 +99,37 @@ class Decoder(nn.Module):
             states.append((hidden.contiguous(), cell.contiguous()))
         return State(*states)
 
-    def forward(self, features: Features, state: State, words: Tensor, choose: Chooser | None = None) -> tuple[Output, State]:
+    def forward(
+        self, features: Features, state: State, words: Tensor, choose: Chooser | None = None, pick: Tensor | None = None
+    ) -> tuple[Output, State]:
         """Reads `words` (B, K, T) and scores the word after each.
 
         Teacher forcing gives all T words of K captions at once; a search gives T = 1.
 
+        Args:
+            choose: makes the attention hard.
+            pick: (B, Q) numbers in K * T, the positions to attend and score, so that padding costs nothing; None: all.
+
         Returns:
-            logits and attention with Q = K * T queries per image, caption by caption; and the state after the last word.
+            logits and attention for Q queries per image (all: K * T, caption by caption); and the state after the last word.
         """
         b, k, t = words.shape
         read = F.dropout(self.embed(words.reshape(b * k, t)), self.dropout / 2, self.training)
         asked, query = self.query(read, state.query)  # (B * K, T, D)
-        attended = self.attention(features, asked.reshape(b, k * t, -1), choose)
-        context = attended.context.reshape(b * k, t, -1)
-        spoken, language = self.speak(torch.cat([asked, context], -1), state.language)
-        both = F.dropout(torch.cat([spoken, context], -1), self.dropout, self.training)
-        hidden = F.dropout(torch.tanh(self.project(both)), self.dropout / 2, self.training)
-        logits = F.linear(hidden, self.embed.weight, self.bias).reshape(b, k * t, -1)
+        attended = self.attention(features, _take(asked.reshape(b, k * t, -1), pick), choose)
+        context = attended.context
+        if pick is None:
+            everywhere = context
+        else:
+            where = pick.unsqueeze(-1).expand_as(context)
+            everywhere = context.new_zeros(b, k * t, context.shape[-1]).scatter(1, where, context)
+        spoken, language = self.speak(torch.cat([asked, everywhere.reshape(b * k, t, -1)], -1), state.language)
+        both = torch.cat([_take(spoken.reshape(b, k * t, -1), pick), context], -1)
+        hidden = torch.tanh(self.project(F.dropout(both, self.dropout, self.training)))
+        logits = F.linear(F.dropout(hidden, self.dropout / 2, self.training), self.embed.weight, self.bias)
         return Output(logits, attended), State(query, language)
+
+
+def _take(rows: Tensor, pick: Tensor | None) -> Tensor:
+    """rows (B, n, size) at the positions `pick` (B, Q) -> (B, Q, size)."""
+    return rows if pick is None else rows.gather(1, pick.unsqueeze(-1).expand(-1, -1, rows.shape[-1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,27 +104,31 @@ def read_config(path: str | Path) -> FitConfig:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     try:
         tables = {key: values.pop(key, {}) for key in ("data", "model", "train")}
-        return _fill(
-            FitConfig,
-            values,
+        _check(FitConfig, values)
+        return FitConfig(
             data=_fill(DataConfig, tables["data"]),
             model=ModelConfig.from_dict(tables["model"]),
             train=_fill(TrainConfig, tables["train"]),
+            **values,
         )
     except (ConfigError, ModelError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _fill(kind: type[T], values: Mapping[str, Any], **ready: Any) -> T:
-    types = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
+def _fill(kind: type[T], values: Mapping[str, Any]) -> T:
+    _check(kind, values)
+    return kind(**values)
+
+
+def _check(kind: type[Any], values: Mapping[str, Any]) -> None:
+    """Raises ConfigError for an unknown key, a missing one, or a value of another type than the field's."""
+    known = {f.name: f for f in fields(kind) if str(f.type) in ("str", "int", "float", "bool")}
     for key, value in values.items():
-        if key not in types or key in ready:
-            raise ConfigError(f"unknown setting {key!r}; there are {', '.join(types)}")
-        wanted = types[key]
-        fits = type(value).__name__ == wanted or (wanted == "float" and type(value) is int)
-        if not fits:
+        if key not in known:
+            raise ConfigError(f"unknown setting {key!r}; there are {', '.join(known)}")
+        wanted = str(known[key].type)
+        if type(value).__name__ != wanted and not (wanted == "float" and type(value) is int):
             raise ConfigError(f"setting {key!r} must be of type {wanted}, not {type(value).__name__}")
-    try:
-        return kind(**values, **ready)
-    except TypeError as error:
-        raise ConfigError(str(error).replace(f"{kind.__name__}.__init__()", "the file")) from error
+    for key, one in known.items():
+        if one.default is MISSING and key not in values:
+            raise ConfigError(f"setting {key!r} is missing")

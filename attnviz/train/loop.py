@@ -19,7 +19,7 @@ from torch import Tensor
 from attnviz.data import Split
 from attnviz.errors import ConfigError, DataError
 from attnviz.model import Captioner, load_checkpoint, save_checkpoint
-from attnviz.model.encoder import EfficientNetLite, load_pretrained
+from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrained
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, epoch, lesson
 from attnviz.train.config import FitConfig
@@ -61,7 +61,9 @@ def fit(config: FitConfig, say: Say = print) -> Path:
         trainer.run_epoch()
         trainer.save()
     out = Path(config.out)
-    save_checkpoint(trainer.average, out, card={"train": _facts(config), "epochs": trainer.history})
+    # Without the seconds, so that the same run gives the same bytes.
+    epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in trainer.history]
+    save_checkpoint(trainer.average, out, card={"recipe": _facts(config), "epochs": epochs})
     say(f"wrote {out}")
     return out
 
@@ -76,6 +78,8 @@ def _build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
             load_pretrained(model.backbone, torch.load(path, map_location="cpu", weights_only=True))
         except OSError as error:
             raise ConfigError(f"pretrained: {path}: cannot be read: {error.strerror}") from error
+    elif config.pretrained not in ("", "package"):
+        model.backbone = build_backbone(config.model.backbone, config.model.layer, config.pretrained)
     return model
 
 
@@ -185,19 +189,19 @@ class Trainer:
         device = model.device
         maps = tuple(x.to(device) for x in inputs.batch(batch.rows))
         values = model.fuse(maps if self.frozen else model.backbone(maps[0]))
-        p, k, t = batch.words.shape
-        decoder = model.decoder
-        output, _ = decoder(decoder.prepare(values), decoder.start(values, k), batch.words.to(device))
-        words = word_loss(output.logits.view(p, k, t, -1), batch.target.to(device), smoothing)
-        weights = output.attended.weights.view(p, k, t, -1)
-        return words, box_loss(weights, batch.inside.to(device), batch.boxed.to(device))
+        decoder, words = model.decoder, batch.words.to(device)
+        state = decoder.start(values, words.shape[1])
+        output, _ = decoder(decoder.prepare(values), state, words, pick=batch.pick.to(device))
+        told = word_loss(output.logits, batch.target.to(device), smoothing)
+        return told, box_loss(output.attended.weights, batch.inside.to(device), batch.boxed.to(device))
 
     @torch.no_grad()
     def _update_average(self) -> None:
         # A short memory at first, so that the random start is soon forgotten.
         decay = min(self.options.average, self.step / (self.step + 10))
         for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
+            if value.requires_grad:
+                mean.lerp_(value, 1 - decay)
 
     @torch.inference_mode()
     def _measure(self) -> dict[str, float]:

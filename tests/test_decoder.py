@@ -1,0 +1,183 @@
+"""The decoder and the search: one step at a time equals all at once; beam search against exhaustive search."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from attnviz.errors import ModelError
+from attnviz.model import Captioner
+from attnviz.model.attention import SCORES
+from attnviz.model.search import beam_search
+from attnviz.model.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
+
+
+def pixels(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("mode", SCORES)
+def test_steps_one_by_one_equal_all_at_once(mode: str) -> None:
+    model = Captioner.tiny(mode)
+    with torch.inference_mode():
+        values = model.encode(pixels(2))
+        features = model.decoder.prepare(values)
+        words = torch.tensor([[[START, 4, 5, 6]], [[START, 7, 8, 9]]])
+        together, _ = model.decoder(features, model.decoder.start(values), words)
+        state = model.decoder.start(values)
+        for t in range(4):
+            one, state = model.decoder(features, state, words[:, :, t : t + 1])
+            torch.testing.assert_close(one.logits[:, 0], together.logits[:, t])
+            torch.testing.assert_close(one.attended.weights[:, 0], together.attended.weights[:, t])
+
+
+@pytest.mark.parametrize("mode", SCORES)
+def test_a_step_knows_earlier_words_only(mode: str) -> None:
+    model = Captioner.tiny(mode)
+    first, second = model.describe(np.repeat(pixels(1), 2, 0), ["a dog runs", "a dog on"])
+    np.testing.assert_allclose(first.weights, second.weights, atol=1e-6)
+    np.testing.assert_allclose(first.logprobs[:2], second.logprobs[:2], atol=1e-6)
+
+
+def sentence_logprob(model: Captioner, values: torch.Tensor, words: tuple[int, ...]) -> float:
+    """Of the words and the end, step by step; the search forbids the unknown word, start and padding."""
+    read = torch.tensor([[[START, *words]]])
+    output, _ = model.decoder(model.decoder.prepare(values), model.decoder.start(values), read)
+    logprobs = output.logits[0].log_softmax(-1)
+    return float(sum(logprobs[t, word] for t, word in enumerate([*words, END])))
+
+
+def test_wide_beam_finds_what_exhaustive_search_finds() -> None:
+    model = Captioner.tiny(words=("a", "b", "c"))
+    with torch.inference_mode():
+        values = model.encode(pixels(3, seed=5))
+        found = beam_search(model.decoder, values, beam=27, longest=3, length_power=0.7)
+        for image in range(3):
+            every = [words for n in (1, 2, 3) for words in itertools.product((4, 5, 6), repeat=n)]
+            value = {words: sentence_logprob(model, values[image : image + 1], words) / len(words) ** 0.7 for words in every}
+            assert tuple(found[image]) == max(value, key=value.__getitem__)
+
+
+def test_one_beam_is_greedy() -> None:
+    model, lengths = Captioner.tiny(seed=4), set()
+    with torch.inference_mode():
+        values = model.encode(pixels(2, seed=2))
+        model.decoder.bias[END] -= 0.4
+        for _ in range(8):  # the end comes sooner and sooner
+            model.decoder.bias[END] += 0.1
+            found = beam_search(model.decoder, values, beam=1, longest=8)
+            lengths |= set(map(len, found))
+            for image in range(2):
+                one, words = values[image : image + 1], [START]
+                while len(words) <= 8:
+                    output, _ = model.decoder(model.decoder.prepare(one), model.decoder.start(one), torch.tensor([[words]]))
+                    logits = output.logits[0, -1].clone()
+                    logits[[0, START, UNKNOWN, *([END] if len(words) == 1 else [])]] = -torch.inf
+                    if int(logits.argmax()) == END:
+                        break
+                    words.append(int(logits.argmax()))
+                assert found[image] == words[1:]
+    assert len(lengths) > 1  # else the test says nothing about the end
+
+
+@pytest.mark.parametrize("mode", SCORES)
+def test_picked_positions_equal_all_of_them(mode: str) -> None:
+    model = Captioner.tiny(mode)
+    with torch.inference_mode():
+        values = model.encode(pixels(2))
+        features = model.decoder.prepare(values)
+        words = torch.tensor([[[START, 4, 5], [START, 6, 0]], [[START, 7, 0], [START, 8, 9]]])
+        pick = torch.tensor([[0, 1, 2, 3, 4], [0, 1, 3, 4, 5]])  # all but padding
+        every, _ = model.decoder(features, model.decoder.start(values, 2), words)
+        some, _ = model.decoder(features, model.decoder.start(values, 2), words, pick=pick)
+        for image in range(2):
+            torch.testing.assert_close(some.logits[image], every.logits[image, pick[image]])
+            torch.testing.assert_close(some.attended.weights[image], every.attended.weights[image, pick[image]])
+
+
+def test_a_photo_does_not_depend_on_its_neighbours() -> None:
+    model = Captioner.tiny(seed=1)
+    many = model.describe(pixels(5), beam=3)
+    for i in range(5):
+        (alone,) = model.describe(pixels(5)[i : i + 1], beam=3)
+        assert alone.tokens == many[i].tokens
+        np.testing.assert_allclose(alone.weights, many[i].weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", SCORES)
+def test_descriptions_are_distributions(mode: str) -> None:
+    for one in Captioner.tiny(mode).describe(pixels(2), beam=2):
+        steps = len(one.tokens)
+        assert one.weights.shape == (steps, 2, 2) and one.weights.dtype == np.float32
+        np.testing.assert_allclose(one.weights.sum((1, 2)), 1, atol=1e-5)
+        assert one.logprobs.shape == (steps,) and (one.logprobs <= 0).all()
+        assert not set(one.tokens) & set(SPECIAL)
+        if mode.startswith("channel"):
+            assert one.scores is None and one.channel_weights is not None
+            np.testing.assert_allclose(one.channel_weights.sum(1), 1, atol=1e-5)
+        elif mode != "flat-concat":
+            softmax = np.exp(one.scores) / np.exp(one.scores).sum((1, 2), keepdims=True)  # type: ignore[arg-type]
+            np.testing.assert_allclose(one.weights, softmax, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", SCORES)
+def test_hard_sampling_repeats_with_its_seed(mode: str) -> None:
+    model = Captioner.tiny(mode)
+    first, again, other = (model.describe(pixels(2), beam=2, hard="sample", seed=s) for s in (1, 1, 2))
+    for a, b in zip(first, again, strict=True):
+        assert a.tokens == b.tokens and np.array_equal(a.weights, b.weights)
+    if not mode.startswith("channel"):
+        assert all(set(np.unique(a.weights)) == {0, 1} for a in first)
+        assert any(a.weights.shape != b.weights.shape or not np.array_equal(a.weights, b.weights) for a, b in zip(first, other, strict=True))
+
+
+def test_hard_search_and_reading_see_the_same_cells() -> None:
+    """The words found with drawn cells have, read over the same cells, the likelihood that greedy search maximised."""
+    model = Captioner.tiny(seed=3)
+    (found,) = model.describe(pixels(1), beam=1, hard="sample", seed=7)
+    (read,) = model.describe(pixels(1), [" ".join(found.tokens)], hard="sample", seed=7)
+    assert np.array_equal(found.weights, read.weights)
+    np.testing.assert_allclose(found.logprobs, read.logprobs, atol=1e-6)
+
+
+def test_given_words_are_shown_as_typed() -> None:
+    (one,) = Captioner.tiny().describe(pixels(1), ["A DOG, zebra -- runs!"])
+    assert one.tokens == ("A", "DOG,", "zebra", "runs!")
+    assert one.unknown == ("zebra",)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "... !"])
+def test_a_text_without_words_is_an_error(text: str) -> None:
+    with pytest.raises(ModelError, match="no word"):
+        Captioner.tiny().describe(pixels(1), [text])
+
+
+def test_a_text_of_endless_words_is_an_error() -> None:
+    with pytest.raises(ModelError, match="201 words"):
+        Captioner.tiny().describe(pixels(1), ["dog " * 201])
+
+
+@pytest.mark.parametrize("beam", [0, -1, 101])
+def test_the_number_of_beams_is_bounded(beam: int) -> None:
+    with pytest.raises(ModelError, match="from 1 to 100"):
+        Captioner.tiny().describe(pixels(1), beam=beam)
+
+
+def test_vocabulary_counts_normalised_words() -> None:
+    vocabulary = Vocabulary.build([["A", "dog", "."], ["a", "Dog", "'s"], ["a", "cat"]], minimum=2)
+    assert vocabulary.words == (*SPECIAL, "a", "dog")
+    assert vocabulary.encode(["dog", "cat", "<end>"]) == [5, UNKNOWN, UNKNOWN]
+    assert vocabulary.decode([START, 4, 5, END, 4]) == ["a", "dog"]
+
+
+def test_vocabulary_keeps_punctuation_that_it_knows() -> None:
+    vocabulary = Vocabulary((*SPECIAL, "'s", "s", "t-shirt", "dog"))
+    assert vocabulary.split("Dog's 's t-shirt. (dog)") == [("Dog's", "dog's"), ("'s", "'s"), ("t-shirt.", "t-shirt"), ("(dog)", "dog")]
+
+
+def test_vocabulary_without_specials_is_refused() -> None:
+    with pytest.raises(ModelError, match="starts with"):
+        Vocabulary(("a", "b"))
