@@ -167,12 +167,7 @@ class Strip:
             place.word.paste(canvas, (place.x, y), MARKED_TEXT if index == step else PAST)
 
     def _note(self, step: int) -> str:
-        note = f"{step + 1}/{self._total}"
-        if self._logprobs is None or math.isnan(self._logprobs[step]):
-            return note
-        probability = min(1.0, math.exp(float(self._logprobs[step])))
-        shown = f"p = {probability:.2f}" if probability >= 0.005 else "p < 0.005"
-        return f"{shown} · {note}"
+        return note(step, self._total, None if self._logprobs is None else float(self._logprobs[step]))
 
     def _draw_row(self, canvas: Image.Image, left: int, y: int, titles: Sequence[str], note: str) -> None:
         """The longest title that fits at `left`, and the note at the right edge."""
@@ -213,6 +208,15 @@ class Strip:
             label = word(key.label, self._small)
             label.paste(canvas, (x + round(2.4 * self._small), y), BRIGHT)
             x += round(3.4 * self._small) + label.width
+
+
+def note(step: int, total: int, logprob: float | None) -> str:
+    """What stands at the right of the strip: the word's probability, where it is known, and which word of how many."""
+    place = f"{step + 1}/{total}"
+    if logprob is None or math.isnan(logprob):
+        return place
+    probability = min(1.0, math.exp(logprob))
+    return f"p = {probability:.2f} · {place}" if probability >= 0.005 else f"p < 0.005 · {place}"
 
 
 def visual_order(rtl: Sequence[bool], base: bool) -> list[int]:
