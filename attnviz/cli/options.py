@@ -79,8 +79,10 @@ _DRAWING = (
         show_default=True,
         help="Colour where it looks, darkness where it does not, or lines around 50 and 90 % of the weight.",
     ),
-    click.option("--cmap", metavar="NAME", help="Any matplotlib colormap."),
-    click.option("--opacity", metavar="X", type=click.FloatRange(0, 1), help="Of the strongest colour, 0 to 1."),
+    click.option("--cmap", metavar="NAME", default="plasma", show_default=True, help="Any matplotlib colormap."),
+    click.option(
+        "--opacity", metavar="X", type=click.FloatRange(0, 1), help="Of the strongest colour.  [default: the style's]"
+    ),
     click.option("--cells", is_flag=True, help="Draw the model's grid as it is, without interpolation."),
     click.option("--labels", is_flag=True, help="Put the sentence and the colour bar into the PNGs too."),
     click.option(
