@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import ImageFont, features
+from PIL import Image, ImageDraw, ImageFont, features
 
 Font = ImageFont.FreeTypeFont
 
@@ -76,7 +76,7 @@ def load(path: Path | None, size: int) -> Font:
         if isinstance(fallback, ImageFont.FreeTypeFont):
             return fallback
         raise OSError("Pillow was built without FreeType")
-    return ImageFont.truetype(str(path), size)
+    return ImageFont.FreeTypeFont(str(path), size)  # truetype() would look for another file of that name
 
 
 @lru_cache(maxsize=8192)
@@ -128,9 +128,16 @@ def _has(path: Path | None, char: str) -> bool:
         return False
     try:
         font = load(path, size)
-        basic = ImageFont.Layout.BASIC
-        font = font.font_variant(layout_engine=basic) if path else font
-        glyph, missing = (font.getmask(text, mode="RGBA" if is_emoji(char) else "L") for text in (char, MISSING))
-        return glyph.size != missing.size or bytes(glyph) != bytes(missing)
+        if path:  # one character at a time needs no shaping
+            font = font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+        return _drawn(font, char) != _drawn(font, MISSING)
     except (OSError, ValueError):
         return False
+
+
+def _drawn(font: Font, char: str) -> bytes:
+    """The pixels of a character."""
+    side = 2 * int(font.size)
+    canvas = Image.new("RGBA", (side, side))
+    ImageDraw.Draw(canvas).text((side // 4, 0), char, fill="white", font=font, embedded_color=True)
+    return canvas.tobytes()
