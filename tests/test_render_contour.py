@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from attnviz.geometry import Frame
 from attnviz.render.contour import HALO, LINES, Contours, edge_distance, enclosing
@@ -18,7 +17,8 @@ def bump(size: tuple[int, int] = (120, 160)) -> np.ndarray:
     """(H, W): a density with one hill, off the middle."""
     y, x = np.mgrid[: size[0], : size[1]]
     hill = np.exp(-((y - 0.4 * size[0]) ** 2 + (x - 0.6 * size[1]) ** 2) / (2 * (0.12 * size[0]) ** 2))
-    return (hill / hill.mean()).astype(np.float32)
+    density: np.ndarray = (hill / hill.mean()).astype(np.float32)
+    return density
 
 
 @given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.5, 0.9]))

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from attnviz.geometry import Frame
 from attnviz.render.heatmap import LEAST_TOP, THRESHOLD, UNIFORM_TOP, Scale, scales

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 
 from attnviz.render import colorbar, fonts, strip, text
@@ -36,7 +36,7 @@ SAYINGS = [
     ["a"],
     ["a", LONG, "runs"],
     [LONG] * 60,
-    "a man rides a horse".split() * 12,
+    ["a", "man", "rides", "a", "horse"] * 12,
     ["كلب", "بني", "يجري", "dog", "runs", "على", "العشب"],
     ["ילד", "רץ", "🐶", "狗在跑", "कुत्ता", "👩\u200d🚀", "❤️"],
     ["", " ", "\n", "\x07", "\ud800", "\u202eabc", "a\u0301\u0302", "\u0301"],
@@ -68,7 +68,7 @@ def test_any_text_can_be_drawn(tokens: list[str], width: int) -> None:
 
 
 def test_words_do_not_move_as_the_sentence_grows() -> None:
-    tokens = "a man rides a horse along the beach".split()
+    tokens = ["a", "man", "rides", "a", "horse", "along", "the", "beach"]
     before, after = drawn(tokens, 3), drawn(tokens, 6)
     layout = Strip(tokens, None, 640, TABLE)
     first = layout._places[0]
@@ -225,11 +225,14 @@ def test_numbers_on_the_bar(top: float, clipped: bool, width: int) -> None:
     assert marks[-1][1].startswith("≥") == clipped
     for position, label in marks[:-1]:
         assert float(label) == pytest.approx(position * top, rel=1e-5, abs=1e-9)
-    measure = lambda label: 8 * len(label)  # noqa: E731
+
+    def measure(label: str) -> int:
+        return 8 * len(label)
+
     placed = colorbar.spread(marks, width, measure, gap=6)
     assert placed[0][1] == "0"
     assert placed[-1][1] == marks[-1][1]
-    for (x, label), (following, _) in zip(placed, placed[1:], strict=False):
+    for (x, label), (following, _) in itertools.pairwise(placed):
         assert x + measure(label) + 6 <= following
     assert placed[0][0] >= 0
     assert placed[-1][0] + measure(placed[-1][1]) <= width
@@ -261,8 +264,12 @@ def test_the_bar_shows_what_is_painted() -> None:
 def test_every_scale_has_a_title_that_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also beside the longest note; and the title of "step" says that each step has a scale of its own."""
     shown: list[str] = []
-    real = strip.word
-    monkeypatch.setattr(strip, "word", lambda content, size: shown.append(content) or real(content, size))
+
+    def watched(content: str, size: int) -> text.Word:
+        shown.append(content)
+        return text.word(content, size)
+
+    monkeypatch.setattr(strip, "word", watched)
     for name, titles in colorbar.TITLES.items():
         shown.clear()
         Strip(["a"] * 60, np.full(60, -30, np.float32), width, TABLE).draw(59, Scale(name, 8.0))

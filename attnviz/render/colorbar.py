@@ -22,7 +22,11 @@ GREY = 150  # the photo value that the bar's colours lie on, as they lie on the 
 TITLES = {
     "shared": ("attention, times uniform · one scale for all steps", "× uniform · shared scale", "× uniform, shared"),
     "uniform": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform, fixed"),
-    "step": ("attention, times uniform · own scale at each step", "× uniform · own scale each step", "× uniform · own scale"),
+    "step": (
+        "attention, times uniform · own scale at each step",
+        "× uniform · own scale each step",
+        "× uniform · own scale",
+    ),
 }
 
 

@@ -71,7 +71,10 @@ class DrawOptions:
             _count("size", size)
         object.__setattr__(self, "size", None if size == "original" else size)
         if self.steps is not None and not isinstance(self.steps, str):
-            object.__setattr__(self, "steps", tuple(self.steps))
+            try:
+                object.__setattr__(self, "steps", tuple(self.steps))
+            except TypeError:
+                raise ConfigError(f"steps: {self.steps!r} is neither text such as 1-5,8 nor a sequence") from None
         if self.style == "heat":
             colours(self.cmap)
 

@@ -46,7 +46,7 @@ def colours(name: str = DEFAULT) -> Bytes:
         return np.frombuffer(bytes.fromhex(_PLASMA), np.uint8).reshape(256, 3)
     from matplotlib import colormaps
 
-    if name not in colormaps:
+    if str(name) not in colormaps:
         known = {known.lower(): known for known in colormaps}
         close = [known[match] for match in difflib.get_close_matches(str(name).lower(), known, n=3)]
         hint = f"did you mean {' or '.join(close)}?" if close else f"{DEFAULT}, viridis or cividis read well"

@@ -34,7 +34,28 @@ from attnviz.trace import Trace
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "sample_images" / "dog.jpg"
 SIZE = (853, 1280)
-WORDS = "a brown dog with a red collar runs over the wet sand of a wide beach on a sunny day".split()
+WORDS = [
+    "a",
+    "brown",
+    "dog",
+    "with",
+    "a",
+    "red",
+    "collar",
+    "runs",
+    "over",
+    "the",
+    "wet",
+    "sand",
+    "of",
+    "a",
+    "wide",
+    "beach",
+    "on",
+    "a",
+    "sunny",
+    "day",
+]
 PEER_STEPS = 3  # of the 20, for peers that take long
 ROW = "{:<44} {:>10} {:>9} {:>9}  {}"
 
@@ -46,14 +67,16 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     photo = picture(SIZE)
     trace = made_up(WORDS[:20], SIZE)
-    print(f"{SIZE[1]}x{SIZE[0]}, {len(trace)} steps, {len(os.sched_getaffinity(0))} cores, medians of {rounds} rounds\n")
+    print(
+        f"{SIZE[1]}x{SIZE[0]}, {len(trace)} steps, {len(os.sched_getaffinity(0))} cores, medians of {rounds} rounds\n"
+    )
     compare_png(trace, photo, rounds)
     compare_gif(trace, photo, rounds)
     compare_start(rounds)
 
 
 def picture(size: tuple[int, int]) -> Photo:
-    """A sample photo, scaled, with a little sensor noise: enlarging alone would leave it easier to pack than photos are."""
+    """A sample photo, scaled, with a little sensor noise: enlarged alone it would be easier to pack than photos are."""
     image = Image.open(PHOTO).convert("RGB").resize(size[::-1], Image.Resampling.LANCZOS)
     noise = np.random.default_rng(0).normal(0, 1.5, (*size, 1))
     return Photo(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8), PHOTO.name, None)
@@ -103,7 +126,9 @@ def compare_png(trace: Trace, photo: Photo, rounds: int) -> None:
         sizes = [(folder / "ours" / path.name).stat().st_size for path in (folder / "ours").glob("*.png")]
         default = io.BytesIO()
         frames[0].save(default, "PNG")
-        print(f"PNG size: {statistics.mean(sizes) / 1e6:.2f} MB a frame; Pillow's default {default.tell() / 1e6:.2f} MB\n")
+        print(
+            f"PNG size: {statistics.mean(sizes) / 1e6:.2f} MB a frame; Pillow's default {default.tell() / 1e6:.2f} MB\n"
+        )
 
 
 def peers(photo: npt.NDArray[np.uint8], weights: npt.NDArray[np.float32]) -> Iterator[tuple[str, Peer]]:
@@ -156,7 +181,16 @@ def compare_start(rounds: int) -> None:
         us = [sys.executable, "-m", "attnviz"]
         small = {"attnviz --help": [*us, "--help"], "import click": [*python, "import click"]}
         large = {
-            "attnviz draw, 12 words, PNG and GIF": [*us, "draw", "trace.npz", "--image", "photo.jpg", "-o", "drawn", "-q"],
+            "attnviz draw, 12 words, PNG and GIF": [
+                *us,
+                "draw",
+                "trace.npz",
+                "--image",
+                "photo.jpg",
+                "-o",
+                "drawn",
+                "-q",
+            ],
             "import torch": [*python, "import torch"],
         }
         render = [*us, "render", "photo.jpg", "-o", "rendered", "-q"]

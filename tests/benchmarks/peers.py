@@ -7,6 +7,7 @@ installed raises ImportError when it is made.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ Peer = Callable[[int, Path], None]
 
 def torchcam(photo: Pixels, weights: Weights) -> Peer:
     """torchcam's overlay_mask and Pillow's default PNG."""
-    from torchcam.utils import overlay_mask
+    overlay_mask = import_module("torchcam.utils").overlay_mask
 
     image = Image.fromarray(photo)
 
@@ -34,8 +35,8 @@ def torchcam(photo: Pixels, weights: Weights) -> Peer:
 
 def grad_cam(photo: Pixels, weights: Weights) -> Peer:
     """grad-cam's show_cam_on_image on the map that it scales to the photo with OpenCV, and Pillow's default PNG."""
-    import cv2
-    from pytorch_grad_cam.utils.image import show_cam_on_image
+    cv2 = import_module("cv2")
+    show_cam_on_image = import_module("pytorch_grad_cam.utils.image").show_cam_on_image
 
     floats = np.float32(photo) / 255
 
@@ -66,7 +67,7 @@ def matplotlib(photo: Pixels, weights: Weights) -> Peer:
 
 def captum(photo: Pixels, weights: Weights) -> Peer:
     """captum's blended heat map and savefig, at the photo's size."""
-    from captum.attr import visualization
+    visualization = import_module("captum.attr.visualization")
 
     height, width = photo.shape[:2]
 
