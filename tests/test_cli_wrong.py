@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
+import subprocess
+import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +15,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
+
+import attnviz
 
 Run = Callable[..., Any]
 
@@ -102,3 +108,19 @@ def test_a_folder_that_may_not_be_written(process: Run, folder: Path, checkpoint
     found = process("render", "--model", checkpoint, "whole.jpg", "-o", "locked/out", "-q")
     assert (found.status, found.err.count("\n")) == (1, 1)
     assert "locked" in found.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts otherwise")
+def test_interrupting_while_torch_is_imported(folder: Path, checkpoint: Path) -> None:
+    before = tree(folder)
+    for seconds in (0.7, 2, 6):  # until it is past Python's own start, however slow the machine
+        command = [sys.executable, "-m", "attnviz", "render", "--model", str(checkpoint), "-"]
+        env = {**os.environ, "PYTHONPATH": str(Path(attnviz.__file__).parents[1])}
+        with subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            time.sleep(seconds)  # it waits for standard input, while torch comes in
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        if process.returncode != -signal.SIGINT:
+            break
+    assert (process.returncode, err) == (130, b"attnviz: error: interrupted\n")
+    assert tree(folder) == before

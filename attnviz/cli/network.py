@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from attnviz.cli.output import INTERRUPTED, complain
 
 if TYPE_CHECKING:
     from attnviz.image import Photo
@@ -19,6 +22,9 @@ MOST_THREADS = 8
 class Loading:
     """Imports torch and loads a model on a thread of its own.
 
+    Use it as a context. Until the model is there, Ctrl-C ends the process on the spot: nothing is being written yet,
+    and a KeyboardInterrupt among Python's import locks can leave one held, for the other thread to wait for forever.
+
     Args:
         model: name of a bundled model, or path of a checkpoint.
         mode: its score function; None takes the checkpoint's own, or of a bundled model "concat".
@@ -31,22 +37,38 @@ class Loading:
         self._threads = threads
         self._model: Captioner | None = None
         self._error: BaseException | None = None
+        self._handler: Any = None
         # A daemon: where it turns out meanwhile that no photo can be read, nobody waits for torch.
         self._thread = threading.Thread(target=self._load, name="load-model", daemon=True)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._allow_interrupts()
+
     def start(self) -> None:
         """Begins to load; returns at once."""
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._handler = signal.signal(signal.SIGINT, _leave_at_once)
         self._thread.start()
 
     def explain(self, photos: Sequence[Photo], asked: Mapping[str, Any]) -> list[Trace]:
         """`attnviz.explain` with the model, once it is there. Raises what went wrong on the way, such as ModelError."""
         self._thread.join()
+        self._allow_interrupts()
         if self._error is not None:
             raise self._error
         from attnviz.explain import explain
 
         assert self._model is not None
         return explain(self._model, photos, **asked)
+
+    def _allow_interrupts(self) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self._handler = None
 
     def _load(self) -> None:
         try:
@@ -59,6 +81,11 @@ class Loading:
             self._model = load_model(*self._arguments)
         except BaseException as error:  # handed on to whoever needs the model
             self._error = error
+
+
+def _leave_at_once(*_: object) -> None:
+    complain("interrupted")
+    os._exit(INTERRUPTED)
 
 
 def _cpus() -> int:

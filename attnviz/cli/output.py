@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -63,13 +64,17 @@ def explain_error(error: BaseException) -> tuple[str, int]:
 
 
 def leave(status: int) -> NoReturn:
-    """Ends the process, at once when torch is loaded: it takes 0.3 s to take itself down, with nothing left to do."""
+    """Ends the process.
+
+    At once, when torch is loaded: it takes 0.3 s to take itself down, with nothing left to do. And when the thread that
+    imports it is still at work: Python's own way out may then wait for a library that waits for Python, forever.
+    """
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
         os._exit(status or BROKEN_PIPE)  # Python would try once more, and complain
-    if "torch" in sys.modules:
+    if "torch" in sys.modules or threading.active_count() > 1:
         os._exit(status)
     sys.exit(status)
 

@@ -63,10 +63,11 @@ def command(
     folders = result_folders(images, None if out == STDOUT else out)
     asked = {key: options.pop(key) for key in ASKED}
     loading = Loading(threads=options["threads"], **{key: options.pop(key) for key in LOADED})
-    if any(image == STDIN or Path(image).is_file() for image in images):
-        loading.start()
-    drawing = checked(options)
-    with Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
+    report = Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT)
+    with loading, report:
+        if any(image == STDIN or Path(image).is_file() for image in images):
+            loading.start()
+        drawing = checked(options)
         for jobs in _batches(_read(images, folders, max_pixels, report)):
             for job, trace in zip(jobs, loading.explain([job.photo for job in jobs], asked), strict=True):
                 folder = None if out == STDOUT else job.folder
