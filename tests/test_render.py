@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from attnviz.errors import AttnvizError, ConfigError, ImageError, OutputError
@@ -168,6 +168,7 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
+@settings(deadline=None)
 @given(token=st.text(max_size=400), step=st.integers(0, 200))
 def test_file_names_are_safe_anywhere(token: str, step: int) -> None:
     name = step_name(step, token, 201, ".png")

@@ -21,6 +21,7 @@ def bump(size: tuple[int, int] = (120, 160)) -> np.ndarray:
     return density
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.5, 0.9]))
 def test_the_level_encloses_the_share(seed: int, share: float) -> None:
     grid = np.random.default_rng(seed).dirichlet(np.full(49, 0.4)).reshape(7, 7) * 49
@@ -92,7 +93,7 @@ def distance_by_loops(inside: np.ndarray) -> np.ndarray:
     return out
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), size=st.tuples(st.integers(1, 9), st.integers(1, 9)))
 def test_edge_distance(seed: int, size: tuple[int, int]) -> None:
     inside = np.random.default_rng(seed).random(size) < 0.3

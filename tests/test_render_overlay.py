@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from attnviz.errors import ConfigError
 from attnviz.render import overlay, palette
@@ -59,6 +59,7 @@ def blend_by_loops(photo: np.ndarray, levels: np.ndarray, colours: np.ndarray, o
     return out
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), opacity=st.sampled_from([0.0, 0.3, 0.8, 1.0]), first=st.integers(0, 6))
 def test_painting_is_alpha_blending(seed: int, opacity: float, first: int) -> None:
     random = np.random.default_rng(seed)

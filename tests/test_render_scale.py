@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from attnviz.geometry import Frame
 from attnviz.render.heatmap import LEAST_TOP, THRESHOLD, UNIFORM_TOP, Scale, scales
@@ -63,6 +63,7 @@ def test_a_step_with_all_its_weight_on_padding_paints_nothing() -> None:
         assert not scale.levels(frame.upsample(maps[0])).any()
 
 
+@settings(deadline=None)
 @given(top=st.floats(0.01, 1e4), share=st.floats(0, 1.5))
 def test_levels_follow_the_scale(top: float, share: float) -> None:
     level = int(Scale("shared", top).levels(np.array([share * top]))[0])
@@ -76,6 +77,7 @@ def test_levels_follow_the_scale(top: float, share: float) -> None:
         assert level == 255
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 60, width=32), min_size=2, max_size=20), st.floats(0.5, 50))
 def test_levels_rise_with_density(values: list[float], top: float) -> None:
     levels = Scale("shared", top).levels(np.sort(np.array(values, np.float32)))
@@ -97,6 +99,7 @@ def test_a_flat_trace_with_tiny_noise_looks_flat(name: str) -> None:
         assert levels.max() < 70  # of 255: "as if looking everywhere alike" is low on the scale
 
 
+@settings(deadline=None)
 @given(
     size=st.tuples(st.integers(112, 400), st.integers(112, 400)),
     grid=st.tuples(st.integers(1, 7), st.integers(1, 7)),

@@ -197,6 +197,7 @@ def test_printable(token: str, shown: str) -> None:
     assert text.printable(token) == shown
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_printable_is_one_short_line(token: str) -> None:
     shown = text.printable(token)
@@ -212,6 +213,7 @@ def test_long_words_are_made_to_fit(width: int, size: int, letters: str) -> None
     assert word.mask.height == text.line_height(size)
 
 
+@settings(deadline=None)
 @given(top=st.floats(0.02, 5000), clipped=st.booleans(), width=st.integers(200, 1300))
 def test_numbers_on_the_bar(top: float, clipped: bool, width: int) -> None:
     marks = colorbar.ticks(Scale("shared", top, clipped))

@@ -253,7 +253,7 @@ def test_ffmpeg_reads_it(name: str, tmp_path: Path) -> None:
         "stream=nb_read_frames",
         "-of",
         "csv=p=0",
-        path,
+        str(path),
     ]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert found.stdout.strip().strip(",") == "5"
