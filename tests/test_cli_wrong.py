@@ -116,7 +116,10 @@ def test_interrupting_while_torch_is_imported(folder: Path, checkpoint: Path) ->
     for seconds in (0.7, 2, 6):  # until it is past Python's own start, however slow the machine
         command = [sys.executable, "-m", "attnviz", "render", "--model", str(checkpoint), "-"]
         env = {**os.environ, "PYTHONPATH": str(Path(attnviz.__file__).parents[1])}
-        with subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        # Started in the background, as a CI may be, a process inherits that interruptions are ignored.
+        with subprocess.Popen(
+            command, cwd=folder, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_heed_interrupts
+        ) as process:
             time.sleep(seconds)  # it waits for standard input, while torch comes in
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
@@ -124,3 +127,7 @@ def test_interrupting_while_torch_is_imported(folder: Path, checkpoint: Path) ->
             break
     assert (process.returncode, err) == (130, b"attnviz: error: interrupted\n")
     assert tree(folder) == before
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
