@@ -80,7 +80,9 @@ class Split:
         except (OSError, zipfile.BadZipFile) as error:
             raise DataError(f"{self.archive}: not a readable zip file ({error})") from error
         if missing := [record.image for record in self.records if record.image not in names]:
-            raise DataError(f"{self.archive}: lacks {len(missing)} photos that {self.lines.name} names, {missing[0]} first")
+            raise DataError(
+                f"{self.archive}: lacks {len(missing)} photos that {self.lines.name} names, {missing[0]} first"
+            )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -99,7 +101,7 @@ class Split:
 
 
 def _read_records(path: Path) -> Iterator[Record]:
-    with open(path, encoding="utf-8") as lines:
+    with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 yield _record(json.loads(line))

@@ -60,23 +60,19 @@ def explain(
     else:
         texts = list(text)
         if len(texts) != len(sources):
-            raise ConfigError(f"{len(texts)} texts for {len(sources)} images; give one string for all, or one per image")
+            raise ConfigError(
+                f"{len(texts)} texts for {len(sources)} images; give one string for all, or one per image"
+            )
     settings = {"beam": beam if text is None else None, "hard": hard, "seed": seed if hard == "sample" else None}
     traces = []
     for chunk in chunked(zip(sources, texts, strict=True), batch):
         photos = [images_module.load(source, max_pixels=max_pixels) for source, _ in chunk]
-        frames = [make_frame(model, photo.size) for photo in photos]
+        frames = [Frame.of(model.frame_kind, photo.size, model.input, model.grid) for photo in photos]
         pixels = np.stack([frame.apply(photo.pixels) for frame, photo in zip(frames, photos, strict=True)])
         given = None if text is None else [str(one) for _, one in chunk]
         found = model.describe(pixels, given, beam=beam, hard=hard, seed=seed)
         traces += [_trace(model, *one, settings, text is not None) for one in zip(photos, frames, found, strict=True)]
     return traces
-
-
-def make_frame(model: Captioner, size: tuple[int, int]) -> Frame:
-    """The frame that brings a photo of `size` (H, W) into the model."""
-    make = {"stretch": Frame.stretch, "letterbox": Frame.letterbox, "crop": Frame.crop}[model.frame_kind]
-    return make(size, model.input, model.grid)
 
 
 def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -87,11 +83,17 @@ def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _is_one(images: Any) -> bool:
-    single = isinstance(images, (str, bytes, bytearray, os.PathLike, Photo)) or hasattr(images, "getexif") or hasattr(images, "read")
+    single = (
+        isinstance(images, (str, bytes, bytearray, os.PathLike, Photo))
+        or hasattr(images, "getexif")
+        or hasattr(images, "read")
+    )
     return single or (isinstance(images, np.ndarray) and images.ndim < 4)
 
 
-def _trace(model: Captioner, photo: Photo, frame: Frame, found: Description, settings: dict[str, Any], given: bool) -> Trace:
+def _trace(
+    model: Captioner, photo: Photo, frame: Frame, found: Description, settings: dict[str, Any], given: bool
+) -> Trace:
     return Trace(
         weights=found.weights,
         tokens=found.tokens,

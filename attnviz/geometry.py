@@ -99,6 +99,18 @@ class Frame:
             photo, input, grid, (height, width), (-round((height - input[0]) / 2), -round((width - input[1]) / 2))
         )
 
+    @classmethod
+    def of(cls, kind: str, photo: Size, input: Size, grid: Size) -> Self:
+        """The frame of a model that takes its photos by `kind`: "stretch", "letterbox" or "crop".
+
+        Raises:
+            ConfigError: another kind.
+        """
+        makers = {"stretch": cls.stretch, "letterbox": cls.letterbox, "crop": cls.crop}
+        if kind not in makers:
+            raise ConfigError(f"frame: there is no kind {kind!r}; there are {', '.join(makers)}")
+        return makers[kind](photo, input, grid)
+
     @property
     def kind(self) -> str:
         """What the model saw: part of the photo ("crop"), all with padding beside ("letterbox"), or all ("stretch")."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from attnviz.errors import ModelError
-from attnviz.model.attention import SCORES, build_attention, hard_choice
+from attnviz.model.attention import SCORES, Hard, build_attention, hard_choice
 
 B, Q, C, N, D, A = 2, 3, 5, 6, 4, 7
 
@@ -19,12 +19,14 @@ def sizes(mode: str) -> dict[str, int]:
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    e = np.exp(scores - scores.max())
-    return e / e.sum()
+    e: np.ndarray = np.exp(scores - scores.max())
+    return np.asarray(e / e.sum())
 
 
-def reference(mode: str, p: dict[str, np.ndarray], e: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One image (N, C), one state (D,): what is scored, the grid's weights, the context; section by section of the formulas."""
+def reference(
+    mode: str, p: dict[str, np.ndarray], e: np.ndarray, d: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One image (N, C), one state (D,): what is scored, the grid's weights, the context."""
     n, c = e.shape
     if mode.startswith("channel"):
         rectified = np.maximum(e, 0)
@@ -96,11 +98,13 @@ def test_no_bias_but_in_flat_concat(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", SCORES)
 @pytest.mark.parametrize("hard", ["argmax", "sample"])
-def test_hard_gives_one_cell_or_channel(mode: str, hard: str) -> None:
+def test_hard_gives_one_cell_or_channel(mode: str, hard: Hard) -> None:
     torch.manual_seed(0)
     attention = build_attention(mode, **sizes(mode))
     values, queries = torch.randn(B, N, C), torch.randn(B, Q, attention.state)
-    soft, out = (attention(attention.prepare(values), queries, choose) for choose in (None, hard_choice(hard, torch.randn(Q, 9))))  # type: ignore[arg-type]
+    soft, out = (
+        attention(attention.prepare(values), queries, choose) for choose in (None, hard_choice(hard, torch.randn(Q, 9)))
+    )
     chosen = out.channel_weights if mode.startswith("channel") else out.weights
     assert torch.equal(chosen.sort(-1).values, torch.eye(chosen.shape[-1])[-1].expand_as(chosen))
     torch.testing.assert_close(out.weights.sum(-1), torch.ones(B, Q))
@@ -160,5 +164,5 @@ def test_uniform_channel_weights_give_mean_pooling() -> None:
 
 
 def test_unknown_mode_lists_the_known() -> None:
-    with pytest.raises(ModelError, match="'dott'.*flat-concat"):
+    with pytest.raises(ModelError, match=r"'dott'.*flat-concat"):
         build_attention("dott", **sizes("dot"))

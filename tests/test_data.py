@@ -17,13 +17,20 @@ RECORD = {
     "image": "a.png",
     "width": 20,
     "height": 10,
-    "captions": [{"tokens": ["Two", ",", "big", "dogs", ".", "run"], "phrases": [[0, 4, "7", ["animals"]], [4, 5, "8", []], [5, 6, "9"]]}],
+    "captions": [
+        {
+            "tokens": ["Two", ",", "big", "dogs", ".", "run"],
+            "phrases": [[0, 4, "7", ["animals"]], [4, 5, "8", []], [5, 6, "9"]],
+        }
+    ],
     "boxes": {"7": [[0.1, 0.2, 0.3, 0.4]]},
 }
 
 
 def write_split(folder: Path, *lines: object, photos: tuple[str, ...] = ("a.png",)) -> Path:
-    (folder / "train.jsonl").write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    (folder / "train.jsonl").write_text(
+        "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    )
     with zipfile.ZipFile(folder / "train.zip", "w") as archive:
         for name in photos:
             Image.new("RGB", (20, 10), (1, 2, 3)).save(folder / name)
@@ -35,13 +42,17 @@ def write_split(folder: Path, *lines: object, photos: tuple[str, ...] = ("a.png"
 def test_reads_records_and_photos(tmp_path: Path, suffix: str) -> None:
     split = Split(f"{write_split(tmp_path, RECORD)}{suffix}")
     (record,) = split
-    assert record.size == (10, 20) and len(split) == 1 and split.name == "train"
+    assert record.size == (10, 20)
+    assert len(split) == 1
+    assert split.name == "train"
     # The comma and the stop are no words: the phrase [0, 4) over tokens is [0, 3) over words, that of the stop is gone.
     assert record.captions[0].words == ("two", "big", "dogs", "run")
     assert record.captions[0].phrases == (Phrase(0, 3, "7", ("animals",)), Phrase(3, 4, "9"))
     np.testing.assert_allclose(record.boxes["7"], [[0.2, 0.1, 0.4, 0.3]])  # (y0, x0, y1, x1)
     (photo,) = split.photos()
-    assert photo.name == "a.png" and photo.size == (10, 20) and tuple(photo.pixels[0, 0]) == (1, 2, 3)
+    assert photo.name == "a.png"
+    assert photo.size == (10, 20)
+    assert tuple(photo.pixels[0, 0]) == (1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +60,10 @@ def test_reads_records_and_photos(tmp_path: Path, suffix: str) -> None:
     [
         ("{", "line 2: not a record"),
         ({"captions": []}, "line 2: not a record"),
-        ({"image": "a.png", "captions": [{"tokens": ["a"], "phrases": [[0, 2, "1"]]}]}, "phrase \\[0, 2\\) lies outside its 1 tokens"),
+        (
+            {"image": "a.png", "captions": [{"tokens": ["a"], "phrases": [[0, 2, "1"]]}]},
+            "phrase \\[0, 2\\) lies outside its 1 tokens",
+        ),
         ({"image": "a.png", "boxes": {"1": [[1, 2, 3]]}}, "line 2: not a record"),
         ({"image": "b.png"}, "lacks 1 photos that train.jsonl names, b.png first"),
     ],

@@ -57,7 +57,9 @@ def test_wide_beam_finds_what_exhaustive_search_finds() -> None:
         found = beam_search(model.decoder, values, beam=27, longest=3, length_power=0.7)
         for image in range(3):
             every = [words for n in (1, 2, 3) for words in itertools.product((4, 5, 6), repeat=n)]
-            value = {words: sentence_logprob(model, values[image : image + 1], words) / len(words) ** 0.7 for words in every}
+            value = {
+                words: sentence_logprob(model, values[image : image + 1], words) / len(words) ** 0.7 for words in every
+            }
             assert tuple(found[image]) == max(value, key=value.__getitem__)
 
 
@@ -73,7 +75,9 @@ def test_one_beam_is_greedy() -> None:
             for image in range(2):
                 one, words = values[image : image + 1], [START]
                 while len(words) <= 8:
-                    output, _ = model.decoder(model.decoder.prepare(one), model.decoder.start(one), torch.tensor([[words]]))
+                    output, _ = model.decoder(
+                        model.decoder.prepare(one), model.decoder.start(one), torch.tensor([[words]])
+                    )
                     logits = output.logits[0, -1].clone()
                     logits[[0, START, UNKNOWN, *([END] if len(words) == 1 else [])]] = -torch.inf
                     if int(logits.argmax()) == END:
@@ -111,12 +115,15 @@ def test_a_photo_does_not_depend_on_its_neighbours() -> None:
 def test_descriptions_are_distributions(mode: str) -> None:
     for one in Captioner.tiny(mode).describe(pixels(2), beam=2):
         steps = len(one.tokens)
-        assert one.weights.shape == (steps, 2, 2) and one.weights.dtype == np.float32
+        assert one.weights.shape == (steps, 2, 2)
+        assert one.weights.dtype == np.float32
         np.testing.assert_allclose(one.weights.sum((1, 2)), 1, atol=1e-5)
-        assert one.logprobs.shape == (steps,) and (one.logprobs <= 0).all()
+        assert one.logprobs.shape == (steps,)
+        assert (one.logprobs <= 0).all()
         assert not set(one.tokens) & set(SPECIAL)
         if mode.startswith("channel"):
-            assert one.scores is None and one.channel_weights is not None
+            assert one.scores is None
+            assert one.channel_weights is not None
             np.testing.assert_allclose(one.channel_weights.sum(1), 1, atol=1e-5)
         elif mode != "flat-concat":
             softmax = np.exp(one.scores) / np.exp(one.scores).sum((1, 2), keepdims=True)  # type: ignore[arg-type]
@@ -128,10 +135,14 @@ def test_hard_sampling_repeats_with_its_seed(mode: str) -> None:
     model = Captioner.tiny(mode)
     first, again, other = (model.describe(pixels(2), beam=2, hard="sample", seed=s) for s in (1, 1, 2))
     for a, b in zip(first, again, strict=True):
-        assert a.tokens == b.tokens and np.array_equal(a.weights, b.weights)
+        assert a.tokens == b.tokens
+        assert np.array_equal(a.weights, b.weights)
     if not mode.startswith("channel"):
         assert all(set(np.unique(a.weights)) == {0, 1} for a in first)
-        assert any(a.weights.shape != b.weights.shape or not np.array_equal(a.weights, b.weights) for a, b in zip(first, other, strict=True))
+        assert any(
+            a.weights.shape != b.weights.shape or not np.array_equal(a.weights, b.weights)
+            for a, b in zip(first, other, strict=True)
+        )
 
 
 def test_hard_search_and_reading_see_the_same_cells() -> None:
@@ -175,7 +186,12 @@ def test_vocabulary_counts_normalised_words() -> None:
 
 def test_vocabulary_keeps_punctuation_that_it_knows() -> None:
     vocabulary = Vocabulary((*SPECIAL, "'s", "s", "t-shirt", "dog"))
-    assert vocabulary.split("Dog's 's t-shirt. (dog)") == [("Dog's", "dog's"), ("'s", "'s"), ("t-shirt.", "t-shirt"), ("(dog)", "dog")]
+    assert vocabulary.split("Dog's 's t-shirt. (dog)") == [
+        ("Dog's", "dog's"),
+        ("'s", "'s"),
+        ("t-shirt.", "t-shirt"),
+        ("(dog)", "dog"),
+    ]
 
 
 def test_vocabulary_without_specials_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -20,9 +22,11 @@ from attnviz.model.encoder import (
 )
 
 
-@pytest.mark.parametrize(("name", "millions"), [("efficientnet-lite0", 4.7), ("efficientnet-lite1", 5.4), ("efficientnet-lite2", 6.1)])
+@pytest.mark.parametrize(
+    ("name", "millions"), [("efficientnet-lite0", 4.7), ("efficientnet-lite1", 5.4), ("efficientnet-lite2", 6.1)]
+)
 def test_published_parameter_counts(name: str, millions: float) -> None:
-    """The TPU repository's table counts the classifier (1280 x 1000 + 1000) and batch norm's two per channel; ours folds those."""
+    """The TPU repository's table counts the classifier (1280 x 1000 + 1000) and batch norm's two per channel."""
     backbone = EfficientNetLite(name)
     weights = sum(m.weight.numel() for m in backbone.modules() if isinstance(m, SameConv))
     norms = sum(2 * m.out_channels for m in backbone.modules() if isinstance(m, SameConv))
@@ -33,9 +37,11 @@ def test_grids_are_at_stride_16_and_32() -> None:
     backbone = EfficientNetLite("efficientnet-lite0").eval()
     with torch.no_grad():
         fine, coarse = backbone(torch.rand(1, 3, 70, 96))
-    assert fine.shape == (1, 112, 5, 6) and coarse.shape == (1, 1280, 3, 3)
+    assert fine.shape == (1, 112, 5, 6)
+    assert coarse.shape == (1, 1280, 3, 3)
     assert backbone.grid((70, 96)) == (5, 6)
-    assert float(coarse.min()) >= 0 and float(coarse.max()) <= 6
+    assert float(coarse.min()) >= 0
+    assert float(coarse.max()) <= 6
     assert float(fine.min()) < 0  # block outputs are linear, hence signed
 
 
@@ -61,8 +67,8 @@ def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int) -> Non
 
 def published_state(backbone: EfficientNetLite) -> dict[str, torch.Tensor]:
     """A random state dict under the names of the published files, with batch norms."""
-    blocks = [block for stage in backbone.stages for block in stage]  # type: ignore[union-attr]
-    pairs = [("_conv_stem", "_bn0", backbone.stem), ("_conv_head", "_bn1", backbone.head)]
+    blocks = [block for stage in backbone.stages for block in stage.children()]
+    pairs: list[tuple[str, str, Any]] = [("_conv_stem", "_bn0", backbone.stem), ("_conv_head", "_bn1", backbone.head)]
     for i, block in enumerate(blocks):
         if block.expand is not None:
             pairs.append((f"_blocks.{i}._expand_conv", f"_blocks.{i}._bn0", block.expand))
@@ -85,7 +91,9 @@ def test_folded_batchnorm_equals_convolution_then_norm() -> None:
     x = torch.randn(1, 3, 8, 8).double()
     raw = F.conv2d(F.pad(x, (0, 1, 0, 1)), state["_conv_stem.weight"], stride=2)
     norm = [state[f"_bn0.{key}"] for key in ("running_mean", "running_var", "weight", "bias")]
-    torch.testing.assert_close(backbone.stem(x), F.batch_norm(raw, *norm, eps=BATCHNORM_EPS))
+    torch.testing.assert_close(
+        backbone.stem(x), F.batch_norm(raw, norm[0], norm[1], norm[2], norm[3], eps=BATCHNORM_EPS)
+    )
     last = backbone.stages[-1][-1].project  # type: ignore[index]
     torch.testing.assert_close(last.bias.detach(), fold_batchnorm(state)["_blocks.15._project_conv.bias"])
 
@@ -98,7 +106,9 @@ def test_weights_of_another_network_are_refused() -> None:
         fold_batchnorm({"fc.weight": torch.zeros(1)})
 
 
-@pytest.mark.parametrize(("channels", "width", "expected"), [(112, 1.1, 120), (320, 1.1, 352), (16, 1.1, 16), (24, 1.2, 32), (40, 1.0, 40)])
+@pytest.mark.parametrize(
+    ("channels", "width", "expected"), [(112, 1.1, 120), (320, 1.1, 352), (16, 1.1, 16), (24, 1.2, 32), (40, 1.0, 40)]
+)
 def test_channel_rounding(channels: int, width: float, expected: int) -> None:
     """Lite2's and Lite3's published widths."""
     assert round_channels(channels, width) == expected
@@ -116,9 +126,11 @@ def test_fuse_is_one_convolution_over_upsampled_maps() -> None:
 
 def test_torchvision_backbone_is_cut_where_asked() -> None:
     last = TorchvisionBackbone("resnet18")
-    assert last.grid((224, 224)) == (7, 7) and last.channels == (512,)
+    assert last.grid((224, 224)) == (7, 7)
+    assert last.channels == (512,)
     middle = build_backbone("torchvision:resnet18", "layer3")
-    assert middle.grid((224, 224)) == (14, 14) and middle.channels == (256,)
+    assert middle.grid((224, 224)) == (14, 14)
+    assert middle.channels == (256,)
 
 
 def test_torchvision_weights_come_from_a_local_file(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -432,3 +432,12 @@ def test_numpys_integers_will_do() -> None:
     frame = Frame.stretch((size[0], size[1]), (32, 32), (4, 4))
     assert frame.to_dict()["photo"] == [30, 50]
     assert json.dumps(frame.to_dict())
+
+
+@pytest.mark.parametrize("kind", ["stretch", "letterbox", "crop"])
+def test_frames_are_made_by_the_name_of_their_kind(kind: str) -> None:
+    frame = Frame.of(kind, (30, 50), (20, 20), (4, 4))
+    assert frame == getattr(Frame, kind)((30, 50), (20, 20), (4, 4))
+    assert frame.kind == kind
+    with pytest.raises(ConfigError, match="letterbox"):
+        Frame.of(f"{kind}ed", (30, 50), (20, 20), (4, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attnviz.errors import ConfigError
 
@@ -21,13 +22,15 @@ def bleu(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequ
         ConfigError: when sacrebleu is not installed.
     """
     try:
-        from sacrebleu.metrics import BLEU
+        from sacrebleu.metrics.bleu import BLEU
     except ImportError as error:
-        raise ConfigError("captions are scored by sacrebleu, which is not installed; pip install 'attnviz[train]'") from error
+        raise ConfigError(
+            "captions are scored by sacrebleu, which is not installed; pip install 'attnviz[train]'"
+        ) from error
     spoken = [" ".join(words) for words in hypotheses]
     most = max(map(len, references))
     # sacrebleu wants the k-th reference of all photos together, and skips None.
-    written = [[" ".join(refs[k]) if k < len(refs) else None for refs in references] for k in range(most)]
+    written: list[Any] = [[" ".join(refs[k]) if k < len(refs) else None for refs in references] for k in range(most)]
     scores = {}
     for order in range(1, 5):
         metric = BLEU(tokenize="none", smooth_method="none", max_ngram_order=order, force=True)

@@ -1,21 +1,24 @@
 """Does the model look where the words are? Attention correctness and the pointing game.
 
-Attention correctness: Liu et al., AAAI 2017, "Attention correctness in neural image captioning". The captions are given;
-for each phrase with boxes, the attention's mass inside the union of its boxes, the largest over the phrase's words; mean
-over phrases. Pointing game: Zhang et al. 2016 (arXiv:1608.00507), here the centre of the strongest cell of the phrase's
-last word lies in a box. Phrases whose boxes cover none or all of the frame say nothing and are left out.
+Attention correctness: Liu et al., AAAI 2017, "Attention correctness in neural image captioning". The captions are
+given; for each phrase with boxes, the attention's mass inside the union of its boxes, the largest over the phrase's
+words; mean over phrases. Pointing game: Zhang et al. 2016 (arXiv:1608.00507), here the centre of the strongest cell of
+the phrase's last word lies in a box. Phrases whose boxes cover none or all of the frame say nothing and are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnviz.data import Caption, Record
-from attnviz.geometry import Frame
 from attnviz.regions import union_cover
+
+if TYPE_CHECKING:
+    from attnviz.data import Caption, Record
+    from attnviz.geometry import Frame
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from attnviz.data import Record, Split
 from attnviz.errors import DataError
 from attnviz.evaluate.captions import bleu
 from attnviz.evaluate.localization import Tally, centre_weights, targets
-from attnviz.explain import chunked, make_frame
-from attnviz.model import Captioner
+from attnviz.explain import chunked
+from attnviz.geometry import Frame
+
+if TYPE_CHECKING:
+    from attnviz.data import Record, Split
+    from attnviz.model import Captioner
 
 BATCH = 32
 
@@ -28,8 +31,9 @@ class Report:
 
     Attributes:
         bleu: `BLEU-1` ... `BLEU-4` in percent; empty for a split without captions.
-        localization: who -> `correctness` and `pointing` in [0, 1] and the number of `phrases`; who is the `model`, or one
-            of the baselines `uniform`, `centre` and `random` (the same network, its attention's parameters drawn anew).
+        localization: who -> `correctness` and `pointing` in [0, 1] and the number of `phrases`; who is the `model`, or
+            one of the baselines `uniform`, `centre` and `random` (the same network, its attention's parameters drawn
+            anew).
         captions: photo -> the caption written.
     """
 
@@ -47,7 +51,9 @@ class Report:
         return asdict(self)
 
 
-def evaluate(model: Captioner, split: Split, *, beam: int = 3, seed: int = 0, progress: Progress | None = None) -> Report:
+def evaluate(
+    model: Captioner, split: Split, *, beam: int = 3, seed: int = 0, progress: Progress | None = None
+) -> Report:
     """Measures `model` on `split`.
 
     Args:
@@ -68,7 +74,7 @@ def evaluate(model: Captioner, split: Split, *, beam: int = 3, seed: int = 0, pr
     written: dict[str, tuple[str, ...]] = {}
     done = 0
     for chunk in chunked(zip(split, split.photos(), strict=True), BATCH):
-        frames = [make_frame(model, photo.size) for _, photo in chunk]
+        frames = [Frame.of(model.frame_kind, photo.size, model.input, model.grid) for _, photo in chunk]
         with torch.inference_mode():
             values = model.encode(np.stack([f.apply(p.pixels) for f, (_, p) in zip(frames, chunk, strict=True)]))
         for (record, _), words in zip(chunk, model.write(values, beam), strict=True):
@@ -91,7 +97,9 @@ def evaluate(model: Captioner, split: Split, *, beam: int = 3, seed: int = 0, pr
     )
 
 
-def _localize(model: Captioner, random: Captioner, record: Record, frame: Any, values: torch.Tensor, tallies: dict[str, Tally]) -> None:
+def _localize(
+    model: Captioner, random: Captioner, record: Record, frame: Frame, values: torch.Tensor, tallies: dict[str, Tally]
+) -> None:
     """Counts all captions of one photo, read side by side over its features E (1, N, C)."""
     pairs = [(caption, found) for caption in record.captions if (found := targets(record, caption, frame))]
     if not pairs:
@@ -108,13 +116,16 @@ def _localize(model: Captioner, random: Captioner, record: Record, frame: Any, v
 
 
 def random_attention(model: Captioner, seed: int = 0) -> Captioner:
-    """A copy of `model` whose attention's parameters are drawn anew (`dot` and `channel-dot` have none: the copy is equal)."""
+    """A copy of `model`, its attention's parameters drawn anew; `dot` and `channel-dot` have none, so it is equal."""
     fresh = copy.deepcopy(model)
     attention = fresh.decoder.attention
     state = torch.get_rng_state()
     torch.manual_seed(seed)
     fresh.decoder.attention = (
-        type(attention)(attention.channels, attention.state, attention.cells, attention.width).to(model.device).eval().requires_grad_(False)
+        type(attention)(attention.channels, attention.state, attention.cells, attention.width)
+        .to(model.device)
+        .eval()
+        .requires_grad_(False)
     )
     torch.set_rng_state(state)
     return fresh

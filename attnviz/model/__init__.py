@@ -1,4 +1,6 @@
-"""The networks: encoder, attention, decoder, search, checkpoints. Needs torch; imports nothing of attnviz but itself."""
+"""The networks: encoder, attention, decoder, search, checkpoints. The only package that needs torch to be useful."""
+
+from __future__ import annotations
 
 from attnviz.model.captioner import Captioner, Description, ModelConfig
 from attnviz.model.checkpoint import load_checkpoint, save_checkpoint, save_encoder

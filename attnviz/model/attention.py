@@ -59,11 +59,15 @@ def hard_choice(hard: Hard, noise: Tensor | None = None) -> Chooser:
 
     Args:
         hard: `argmax`, or `sample`, which adds Gumbel `noise`, broadcast against the weights, to their logarithms
-            and takes the largest (Gumbel 1954): an exact draw that depends on the noise alone, so that it can be repeated.
+            and takes the largest (Gumbel 1954): an exact draw that depends on the noise alone, and can be repeated.
     """
 
     def choose(weights: Tensor) -> Tensor:
-        odds = weights if hard == "argmax" or noise is None else weights.clamp_min(1e-30).log() + noise[..., : weights.shape[-1]]
+        odds = (
+            weights
+            if hard == "argmax" or noise is None
+            else weights.clamp_min(1e-30).log() + noise[..., : weights.shape[-1]]
+        )
         return F.one_hot(odds.argmax(-1), weights.shape[-1]).to(weights.dtype)
 
     return choose
@@ -72,8 +76,8 @@ def hard_choice(hard: Hard, noise: Tensor | None = None) -> Chooser:
 class AdditiveScore(torch.autograd.Function):
     """w . tanh(k_i + q_j) for all cells i and queries j, image by image.
 
-    Torch's own graph would keep (B, Q, N, A) numbers for the way back, hundreds of megabytes a batch; this keeps the keys
-    and queries and computes the tanh anew, which is three times as fast, since one image's numbers stay in the cache.
+    Torch's own graph would keep (B, Q, N, A) numbers for the way back, hundreds of megabytes a batch; this keeps the
+    keys and queries and computes the tanh anew: three times as fast, since one image's numbers stay in the cache.
     """
 
     @staticmethod
@@ -121,7 +125,9 @@ class Attention(nn.Module):
             ModelError: for a grid that a mode with fixed grid was not made for.
         """
         if self.fixed_grid and values.shape[1] != self.cells:
-            raise ModelError(f"this model was made for a grid of {self.cells} cells and was given one of {values.shape[1]}")
+            raise ModelError(
+                f"this model was made for a grid of {self.cells} cells and was given one of {values.shape[1]}"
+            )
         return Features(values, self.keys(values))
 
     def keys(self, values: Tensor) -> Tensor:
@@ -146,7 +152,9 @@ class Dot(Attention):
 
     def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
         if channels != state:
-            raise ModelError(f"dot needs as many encoder channels as decoder states, not C = {channels} and D = {state}")
+            raise ModelError(
+                f"dot needs as many encoder channels as decoder states, not C = {channels} and D = {state}"
+            )
         super().__init__(channels, state, cells, width)
 
     def keys(self, values: Tensor) -> Tensor:

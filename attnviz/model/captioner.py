@@ -69,8 +69,11 @@ class ModelConfig:
             raise ModelError(f"unknown model setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
         config = cls(**{**values, "input": tuple(values.get("input", cls.input))})
         sizes = (*config.input, config.channels, config.embedding, config.state, config.language, config.attention)
-        if len(config.input) != 2 or not all(type(n) is int and 0 < n <= 16384 for n in sizes):
-            raise ModelError("model sizes must be whole numbers from 1 to 16384, and input two of them: [height, width]")
+        whole = all(type(n) is int and 0 < n <= 16384 for n in sizes)
+        if len(tuple(config.input)) != 2 or not whole:  # a file may hold anything
+            raise ModelError(
+                "model sizes must be whole numbers from 1 to 16384, and input two of them: [height, width]"
+            )
         if config.frame not in ("stretch", "letterbox", "crop"):
             raise ModelError(f"frame must be stretch, letterbox or crop, not {config.frame!r}")
         return config
@@ -129,7 +132,9 @@ class Captioner(nn.Module):
         )
 
     @classmethod
-    def tiny(cls, mode: str = "concat", seed: int = 0, words: Sequence[str] = ("a", "dog", "runs", "cat", "on", "grass")) -> Captioner:
+    def tiny(
+        cls, mode: str = "concat", seed: int = 0, words: Sequence[str] = ("a", "dog", "runs", "cat", "on", "grass")
+    ) -> Captioner:
         """A small untrained network with random weights, for tests and first tries: 2x2 cells, six words."""
         size = 4 if mode in ("dot", "channel-dot") else 6
         state = torch.get_rng_state()
@@ -163,7 +168,13 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def describe(
-        self, pixels: np.ndarray | Tensor, texts: Sequence[str] | None = None, *, beam: int = 3, hard: Hard | None = None, seed: int = 0
+        self,
+        pixels: np.ndarray | Tensor,
+        texts: Sequence[str] | None = None,
+        *,
+        beam: int = 3,
+        hard: Hard | None = None,
+        seed: int = 0,
     ) -> list[Description]:
         """Captions a batch, or reads given words over it.
 
@@ -210,7 +221,9 @@ class Captioner(nn.Module):
         return hard_choice(hard, torch.as_tensor(gumbel, dtype=torch.float32, device=self.device))
 
     @torch.inference_mode()
-    def follow(self, values: Tensor, given: Sequence[Words], hard: Hard | None = None, seed: int = 0) -> list[Description]:
+    def follow(
+        self, values: Tensor, given: Sequence[Words], hard: Hard | None = None, seed: int = 0
+    ) -> list[Description]:
         """Reads words over E (B, N, C), all steps at once, and takes down where the network looked."""
         choose = self._chooser(hard, seed, 0, max(map(len, given)))
         ids = [self.vocabulary.encode([word for _, word in words]) for words in given]
@@ -223,7 +236,9 @@ class Captioner(nn.Module):
         logprobs = output.logits.log_softmax(-1).gather(-1, target.unsqueeze(-1)).squeeze(-1)
 
         def of(tensor: Tensor | None, image: int, *shape: int) -> np.ndarray | None:
-            return None if tensor is None else tensor[image, : len(ids[image])].reshape(-1, *shape).float().cpu().numpy()
+            return (
+                None if tensor is None else tensor[image, : len(ids[image])].reshape(-1, *shape).float().cpu().numpy()
+            )
 
         attended = output.attended
         return [

@@ -30,7 +30,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 _BACKBONE = "backbone."
 
 
-def save_checkpoint(model: Captioner, path: str | Path, *, encoder: str | Path | None = None, card: Mapping[str, Any] | None = None) -> None:
+def save_checkpoint(
+    model: Captioner, path: str | Path, *, encoder: str | Path | None = None, card: Mapping[str, Any] | None = None
+) -> None:
     """Writes `model` to `path`, atomically.
 
     Args:
@@ -50,10 +52,14 @@ def save_checkpoint(model: Captioner, path: str | Path, *, encoder: str | Path |
         "vocabulary": list(model.vocabulary.words),
         "card": dict(card or {}),
     }
-    tensors = {key: value for key, value in model.state_dict().items() if encoder is None or not key.startswith(_BACKBONE)}
+    tensors = {
+        key: value for key, value in model.state_dict().items() if encoder is None or not key.startswith(_BACKBONE)
+    }
     if encoder is not None:
         shared = _read(Path(encoder))[1]
-        own = {key.removeprefix(_BACKBONE): value for key, value in model.state_dict().items() if key.startswith(_BACKBONE)}
+        own = {
+            key.removeprefix(_BACKBONE): value for key, value in model.state_dict().items() if key.startswith(_BACKBONE)
+        }
         if own.keys() != shared.keys() or not all(torch.equal(own[key].half(), shared[key]) for key in own):
             raise ModelError(f"{Path(encoder).name}: holds another backbone than the model has")
         meta["encoder"] = {"file": Path(encoder).name, "sha256": _sha256(Path(encoder))}
@@ -69,8 +75,8 @@ def load_checkpoint(path: str | Path) -> Captioner:
     """Rebuilds the model that `path` holds, on the CPU, ready to describe images.
 
     Raises:
-        ModelError: for a missing or damaged file, one of another program or of a later version, or a shared encoder file
-            that is missing or has changed.
+        ModelError: for a missing or damaged file, one of another program or of a later version, or a shared encoder
+            file that is missing or has changed.
     """
     path = Path(path)
     meta, tensors = _read(path)
@@ -81,9 +87,13 @@ def load_checkpoint(path: str | Path) -> Captioner:
         if shared := meta.get("encoder"):
             beside = path.parent / Path(shared["file"]).name
             if not beside.is_file():
-                raise ModelError(f"{path.name}: its encoder file {beside.name} is not beside it; put both into one folder")
+                raise ModelError(
+                    f"{path.name}: its encoder file {beside.name} is not beside it; put both into one folder"
+                )
             if _sha256(beside) != shared["sha256"]:
-                raise ModelError(f"{path.name}: {beside.name} beside it is not the encoder it was trained with; fetch both anew")
+                raise ModelError(
+                    f"{path.name}: {beside.name} beside it is not the encoder it was trained with; fetch both anew"
+                )
             tensors |= {_BACKBONE + key: value for key, value in _read(beside)[1].items()}
         # assign: the tensors just read become the parameters, so that nothing is initialised or copied in vain.
         model.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
@@ -135,5 +145,5 @@ def _write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """The decoder: one step reads the words so far, looks at the image, and scores the next word.
 
-Two LSTMs around the attention, after Lu et al. 2017 (arXiv:1612.01887), where the state that has read every earlier word
-asks the question, and Anderson et al. 2018 (arXiv:1707.07998), where a second LSTM speaks:
+Two LSTMs around the attention, after Lu et al. 2017 (arXiv:1612.01887), where the state that has read every earlier
+word asks the question, and Anderson et al. 2018 (arXiv:1707.07998), where a second LSTM speaks:
 
     d_t = query LSTM(embedding of y_{t-1})          the state before word t: it knows every earlier word
     z_t, a_t = attention(E, d_t)                    the only place where the image is looked at
@@ -111,7 +111,8 @@ class Decoder(nn.Module):
             pick: (B, Q) numbers in K * T, the positions to attend and score, so that padding costs nothing; None: all.
 
         Returns:
-            logits and attention for Q queries per image (all: K * T, caption by caption); and the state after the last word.
+            logits and attention for Q queries per image (all: K * T, caption by caption); and the state after the last
+            word.
         """
         b, k, t = words.shape
         read = F.dropout(self.embed(words.reshape(b * k, t)), self.dropout / 2, self.training)

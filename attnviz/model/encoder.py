@@ -94,10 +94,10 @@ class MBConv(nn.Module):
         self.project = SameConv(width, outputs, 1)
         self.residual = stride == 1 and inputs == outputs
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C', H/s, W/s)
         y = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
-        return x + y if self.residual else y
+        return torch.add(x, y) if self.residual else torch.as_tensor(y)
 
 
 class EfficientNetLite(nn.Module):
@@ -232,6 +232,8 @@ class TorchvisionBackbone(nn.Module):
         layer = layer or _last_spatial(network, nodes)
         self.layer = layer
         self.body = create_feature_extractor(network, {layer: "map"})
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(self.MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.STD).view(1, 3, 1, 1), persistent=False)
         with torch.no_grad():
@@ -247,7 +249,9 @@ class TorchvisionBackbone(nn.Module):
         """(B, 3, H, W) in [0, 1] -> one map (B, C, h, w)."""
         x = self.body((images - self.mean) / self.std)["map"]
         if x.ndim != 4:
-            raise ModelError(f"layer {self.layer!r} gives {tuple(x.shape)}, not a (B, C, h, w) grid; choose an earlier one")
+            raise ModelError(
+                f"layer {self.layer!r} gives {tuple(x.shape)}, not a (B, C, h, w) grid; choose an earlier one"
+            )
         return (x,)
 
 
@@ -257,7 +261,9 @@ def _last_spatial(network: nn.Module, nodes: list[str]) -> str:
 
     with torch.no_grad():
         outputs = create_feature_extractor(network, nodes)(torch.zeros(1, 3, 224, 224))
-    spatial = [n for n in nodes if isinstance(outputs[n], Tensor) and outputs[n].ndim == 4 and min(outputs[n].shape[2:]) > 1]
+    spatial = [
+        n for n in nodes if isinstance(outputs[n], Tensor) and outputs[n].ndim == 4 and min(outputs[n].shape[2:]) > 1
+    ]
     spatial = [n for n in spatial if outputs[n].shape[1] > 3]
     if not spatial:
         raise ModelError("no layer of this network gives a (B, C, h, w) grid")
@@ -288,7 +294,9 @@ ENCODERS = tuple(SCALES)
 """The backbones that need torch alone; any other name is looked up in torchvision."""
 
 
-def build_backbone(name: str, layer: str | None = None, weights: str | None = None) -> EfficientNetLite | TorchvisionBackbone:
+def build_backbone(
+    name: str, layer: str | None = None, weights: str | None = None
+) -> EfficientNetLite | TorchvisionBackbone:
     """The backbone called `name`: one of `ENCODERS`, or `torchvision:NAME` or plain `NAME` for one of torchvision's.
 
     Raises:

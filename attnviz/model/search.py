@@ -7,13 +7,16 @@ It finds word numbers only; where the network looked is read off afterwards in o
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from attnviz.model.attention import Chooser
-from attnviz.model.decoder import Decoder
 from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
+
+if TYPE_CHECKING:
+    from attnviz.model.attention import Chooser
+    from attnviz.model.decoder import Decoder
 
 LENGTH_POWER = 0.7
 """Sentences are compared by log-probability / length ** LENGTH_POWER (Wu et al. 2016, arXiv:1609.08144, with the plain

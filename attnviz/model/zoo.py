@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attnviz.errors import ModelError
 from attnviz.model.attention import SCORES
-from attnviz.model.captioner import Captioner
 from attnviz.model.checkpoint import WEIGHTS, load_checkpoint, read_meta
+
+if TYPE_CHECKING:
+    from attnviz.model.captioner import Captioner
 
 DEFAULT_MODEL = "flickr8k"
 DEFAULT_MODE = "concat"
@@ -57,7 +59,8 @@ def load_model(name: str | Path = DEFAULT_MODEL, mode: str | None = None, device
         device: `auto`, `cpu`, `cuda` or `mps`; `auto` takes the first accelerator there is.
 
     Raises:
-        ModelError: for an unknown name, mode or device, a mode that the file does not hold, or a file that cannot be read.
+        ModelError: for an unknown name, mode or device, a mode that the file does not hold, or a file that cannot be
+            read.
     """
     if mode is not None and mode not in SCORES:
         raise ModelError(f"no mode is called {mode!r}; {_did_you_mean(mode, SCORES)}")
@@ -72,7 +75,9 @@ def load_model(name: str | Path = DEFAULT_MODEL, mode: str | None = None, device
     modes = {one.mode: one for one in models if one.name == str(name)}
     if not modes:
         names = sorted({one.name for one in models})
-        raise ModelError(f"no bundled model is called {str(name)!r}, and no checkpoint file; {_did_you_mean(str(name), names)}")
+        raise ModelError(
+            f"no bundled model is called {str(name)!r}, and no checkpoint file; {_did_you_mean(str(name), names)}"
+        )
     wanted = mode or (DEFAULT_MODE if DEFAULT_MODE in modes else next(iter(modes)))
     if wanted not in modes:
         raise ModelError(f"the model {name} has no weights for the mode {wanted}; it has {', '.join(modes)}")

