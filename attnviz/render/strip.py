@@ -25,6 +25,7 @@ MARKED_TEXT = (20, 20, 22)
 FAINT = (158, 158, 168)
 
 LEAST_SIZE = 12  # pixels; smaller letters are not legible
+LARGEST_SIZE = 96
 COMFORTABLE_LINES = 4  # beyond, letters get smaller
 BAR_COLOURS = 28  # of the colour bar, where there are few
 MAX_LINES = 10  # beyond, the lines scroll
@@ -86,7 +87,8 @@ class Strip:
         self._logprobs = logprobs
         self._legend = legend
         self._total = len(tokens)
-        size = round(min(max(9 + width / 58, 14), 28))
+        size = round(min(max(8 + width / 62, 14), LARGEST_SIZE))
+        self._stroke = max(1, round(size / 22))
         self._small = max(LEAST_SIZE - 1, round(size * 0.68))
         self._pad = round(size * 0.6)
         self._size = size
@@ -121,7 +123,7 @@ class Strip:
 
     def _lay_out(self, texts: list[str], size: int) -> None:
         """Places all words, in smaller letters where that saves lines."""
-        for smaller in range(size, LEAST_SIZE - 1, -2):
+        for smaller in range(size, LEAST_SIZE - 1, -max(2, size // 12)):
             self._size = smaller
             self._places = self._flow(texts, smaller)
             lines = self._places[-1].line + 1 if self._places else 0
@@ -184,19 +186,21 @@ class Strip:
         width, left, row = self.width - 2 * self._pad, self._pad, line_height(self._small)
         mark = left + colorbar.threshold_x(width)
         percent = word(f"{THRESHOLD:.0%}".replace("%", " %"), self._small)
-        percent.paste(canvas, (mark + 3, y), BRIGHT)
+        percent.paste(canvas, (mark + 2 + self._stroke, y), BRIGHT)
         self._draw_row(canvas, mark + percent.width + self._small, y, colorbar.TITLES[scale.name], note)
         top = y + row
         canvas.paste(Image.fromarray(colorbar.gradient(scale, table, (self._bar, width))), (left, top))
         pen = ImageDraw.Draw(canvas)
-        pen.line((mark, y + row // 4, mark, top + self._bar - 1), fill=BRIGHT)
+        pen.line((mark, y + row // 4, mark, top + self._bar - 1), fill=BRIGHT, width=self._stroke)
         marks = colorbar.ticks(scale)
         for position, _ in marks:
             x = left + min(round(position * width), width - 1)
-            pen.line((x, top + self._bar, x, top + self._bar + 2), fill=FAINT)
-        measure = lambda text: word(text, self._small).width  # noqa: E731
-        for x, label in colorbar.spread(marks, width, measure, self._small // 2):
-            word(label, self._small).paste(canvas, (left + x, top + self._bar + 2), BRIGHT)
+            pen.line((x, top + self._bar, x, top + self._bar + 2 * self._stroke), fill=FAINT, width=self._stroke)
+        for x, label in colorbar.spread(marks, width, self._measure, self._small // 2):
+            word(label, self._small).paste(canvas, (left + x, top + self._bar + 2 * self._stroke), BRIGHT)
+
+    def _measure(self, label: str) -> int:
+        return word(label, self._small).width
 
     def _draw_keys(self, canvas: Image.Image, y: int, keys: Sequence[Key], note: str) -> None:
         self._draw_row(canvas, self.width, y, (), note)
@@ -204,7 +208,7 @@ class Strip:
         x = self._pad
         middle = y + line_height(self._small) // 2
         for key in keys:
-            pen.line((x, middle, x + 2 * self._small, middle), fill=key.colour, width=3)
+            pen.line((x, middle, x + 2 * self._small, middle), fill=key.colour, width=3 * self._stroke)
             label = word(key.label, self._small)
             label.paste(canvas, (x + round(2.4 * self._small), y), BRIGHT)
             x += round(3.4 * self._small) + label.width
