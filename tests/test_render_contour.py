@@ -37,7 +37,7 @@ def test_the_level_encloses_the_share(seed: int, share: float) -> None:
 def test_lines_run_where_the_level_is() -> None:
     values = bump()
     photo = np.full((*values.shape, 3), 128, np.uint8)
-    out = Contours(photo, np.ones(values.shape, bool), 1.0, cells=False).paint(values, SHARED)
+    out = Contours(photo, np.ones(values.shape, bool), 1.0, cells=False).paint(values, SHARED)[0]
     changed = (out != photo).any(axis=2)
     assert changed.any()
     edges = np.zeros(values.shape, bool)
@@ -60,7 +60,7 @@ def test_noise_gets_no_lines(cells: bool) -> None:
     values = (1 + np.random.default_rng(0).normal(0, 1e-9, (40, 50))).astype(np.float32)
     photo = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
     for scale in (Scale("shared", 4), Scale("uniform", 10), Scale("step", 1)):
-        out = Contours(photo, np.ones((40, 50), bool), 1.0, cells).paint(values, scale)
+        out = Contours(photo, np.ones((40, 50), bool), 1.0, cells).paint(values, scale)[0]
         np.testing.assert_array_equal(out, photo)
 
 
@@ -71,7 +71,7 @@ def test_no_line_leaves_what_was_seen() -> None:
     photo = np.full((60, 120, 3), 90, np.uint8)
     seen = frame.seen()
     assert not seen.all()
-    out = Contours(photo, seen, 1.0, cells=False).paint(frame.upsample(grid), SHARED)
+    out = Contours(photo, seen, 1.0, cells=False).paint(frame.upsample(grid), SHARED)[0]
     assert (out != photo).any()
     np.testing.assert_array_equal(out[~seen], photo[~seen])
 
@@ -107,5 +107,5 @@ def test_edge_distance(seed: int, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("cells", [False, True])
 def test_pictures_of_one_row_or_pixel(size: tuple[int, int], cells: bool) -> None:
     values = np.linspace(0, 10, size[0] * size[1], dtype=np.float32).reshape(size)
-    out = Contours(np.zeros((*size, 3), np.uint8), np.ones(size, bool), 1.0, cells).paint(values, SHARED)
+    out = Contours(np.zeros((*size, 3), np.uint8), np.ones(size, bool), 1.0, cells).paint(values, SHARED)[0]
     assert out.shape == (*size, 3)

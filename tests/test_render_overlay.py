@@ -66,7 +66,7 @@ def test_painting_is_alpha_blending(seed: int, opacity: float, first: int) -> No
     photo = random.integers(0, 256, (7, 9, 3), np.uint8)
     levels = random.integers(0, 256, (7, 9), np.uint8)
     levels[:first] = 0
-    painted = Overlay(photo, heat_table(palette.DEFAULT, opacity)).paint(levels)
+    painted = Overlay(photo, heat_table(palette.DEFAULT, opacity)).paint_levels(levels)
     expected = blend_by_loops(photo, levels, palette.colours(), opacity)
     assert np.abs(painted.astype(int) - expected).max() <= 1  # where a half is rounded the other way
     assert (painted[:first] == photo[:first]).all()
@@ -105,4 +105,4 @@ def test_the_unseen_is_dimmed_and_keeps_its_hue() -> None:
 def test_nothing_to_paint() -> None:
     photo = np.full((3, 4, 3), 77, np.uint8)
     for levels in (np.zeros((3, 4), np.uint8),):
-        np.testing.assert_array_equal(Overlay(photo, heat_table(palette.DEFAULT, 1)).paint(levels), photo)
+        np.testing.assert_array_equal(Overlay(photo, heat_table(palette.DEFAULT, 1)).paint_levels(levels), photo)

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 
 from attnviz.render import colorbar, fonts, strip, text
+from attnviz.render.contour import KEYS
 from attnviz.render.heatmap import THRESHOLD, Scale
 from attnviz.render.overlay import heat_table
 from attnviz.render.palette import DEFAULT
@@ -289,3 +290,13 @@ def test_coloured_emoji_bring_their_own_colours() -> None:
     canvas = Image.new("RGB", (60, 60), BACKGROUND)
     word.paste(canvas, (0, 0), (1, 2, 3))
     assert np.ptp(np.asarray(canvas).astype(int), axis=2).max() > 60
+
+
+def test_contour_pictures_have_numbers_and_a_pin_for_each_line() -> None:
+    layout = Strip(["a", "dog"], None, 640, KEYS, sentence=False)
+    with_lines, without = layout.draw(1, SHARED, (3.0, 9.0)), layout.draw(1, SHARED, ())
+    for key, level in zip(KEYS, (3.0, 9.0), strict=True):
+        columns = np.flatnonzero((with_lines == key.colour).all(axis=2)[-layout._bar - 30 :].any(axis=0))
+        pin = layout._pad + level / SHARED.top * layout._room
+        assert np.abs(columns - pin).min() <= 2
+        assert share_of(key.colour, without) == 0

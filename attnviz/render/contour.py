@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnviz.render.heatmap import THRESHOLD, Scale
+from attnviz.render.overlay import Painted, span
 from attnviz.render.strip import Key
 
 Bytes = npt.NDArray[np.uint8]
@@ -28,12 +29,9 @@ class Line:
         self.share, self.colour, self.width = share, colour, width
 
 
-LINES = (Line(0.9, (111, 205, 255), 2.2), Line(0.5, (255, 204, 77), 3.2))
-
-
+LINES = (Line(0.9, (111, 205, 255), 2.2), Line(0.5, (255, 204, 77), 3.2))  # in the order of drawing
 KEYS = tuple(
-    Key(line.colour, f"{line.share * 100:.0f} %" + (" of the weight" if line is LINES[0] else ""))
-    for line in LINES[::-1]
+    Key(line.colour, f"{line.share * 100:.0f} %" + (" of the weight" if line is LINES[-1] else "")) for line in LINES
 )
 
 
@@ -42,36 +40,35 @@ class Contours:
 
     Args:
         base: (H, W, 3) uint8.
-        seen: (H, W) bool, where lines may be.
+        seen: (H, W) bool, the rectangle that the model saw; lines stay within it.
         opacity: of the lines.
         cells: densities are constant within cells, so lines run along their edges.
     """
 
     def __init__(self, base: Bytes, seen: npt.NDArray[np.bool_], opacity: float, cells: bool) -> None:
-        self._base = base
-        self._seen = seen
+        self.blank = base
+        self._part = span(np.any(seen, axis=1)), span(np.any(seen, axis=0))
         self._opacity = opacity
         self._cells = cells
         self._unit = min(max(max(base.shape[:2]) / 1000, 0.75), 3.0)
 
-    def paint(self, density: Floats, scale: Scale) -> Bytes:
-        """(H, W, 3) uint8: the photo with the lines of one step's (H, W) density.
+    def paint(self, density: Floats, scale: Scale) -> Painted:
+        """The photo with the lines of one step's (H, W) density, and the densities on them, in the order of LINES.
 
         A map that varies by less than the threshold on its scale gets no lines: they would trace noise.
         """
-        values = np.nan_to_num(density, nan=0.0)
-        inside = values[self._seen]
-        out = self._base
-        if inside.size == 0 or float(inside.max() - inside.min()) < THRESHOLD * scale.top:
-            return out.copy()
+        out = self.blank.copy()
+        values = density[self._part]
+        if values.size == 0 or float(np.ptp(values)) < THRESHOLD * scale.top:
+            return out, ()
         slope = None if self._cells else steepness(values)
-        for line in LINES:
-            level = enclosing(inside, line.share)
+        levels = tuple(enclosing(values, line.share) for line in LINES)
+        for line, level in zip(LINES, levels, strict=True):
             width = max(1.8, line.width * self._unit)
             distance = edge_distance(values >= level, width + 2) if slope is None else _distance(values, level, slope)
             for colour, reach in ((HALO, width / 2 + self._unit), (line.colour, width / 2)):
-                out = _lay(out, colour, np.clip(reach + 0.5 - distance, 0, 1) * self._seen * self._opacity)
-        return out
+                _lay(out[self._part], colour, np.clip(reach + 0.5 - distance, 0, 1) * self._opacity)
+        return out, levels
 
 
 def enclosing(values: npt.NDArray[np.floating], share: float) -> float:
@@ -113,10 +110,8 @@ def edge_distance(inside: npt.NDArray[np.bool_], reach: float) -> Floats:
     return distance
 
 
-def _lay(base: Bytes, colour: tuple[int, int, int], strength: Floats) -> Bytes:
-    """`colour` over `base` at `strength` (H, W), only where there is any."""
-    out = base.copy()
+def _lay(out: Bytes, colour: tuple[int, int, int], strength: Floats) -> None:
+    """Lays `colour` over `out` at `strength` (H, W), where there is any."""
     where = strength > 0
     alpha = strength[where][:, None]
     out[where] = np.rint(out[where] * (1 - alpha) + np.asarray(colour, np.float32) * alpha).astype(np.uint8)
-    return out

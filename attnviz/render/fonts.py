@@ -43,7 +43,7 @@ def default_path() -> Path | None:
 @lru_cache(maxsize=1)
 def font_files() -> tuple[Path, ...]:
     """The font files in the folders where the machine keeps them, in a fixed order, upright and regular ones first."""
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))  # where there is none, the tilde stays, and nothing is found  # noqa: PTH111
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
         folders = [Path(os.environ.get("WINDIR", "C:/Windows")) / "Fonts"]

@@ -6,13 +6,20 @@ rounded once, and a level of 0 can leave the photo untouched to the bit.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from attnviz.render.palette import colours
 
+if TYPE_CHECKING:
+    from attnviz.render.heatmap import Scale
+
 Bytes = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+Painted = tuple[Bytes, tuple[float, ...]]  # an (H, W, 3) picture, and the densities on its contour lines
 
 STYLES = {
     "heat": "colour over the photo, the more opaque the more weight",
@@ -75,10 +82,14 @@ class Overlay:
         self._table = table.reshape(3, -1)
         self.blank = self._paint(np.zeros(self.size, np.uint8), slice(None), slice(None))
 
-    def paint(self, levels: Bytes) -> Bytes:
+    def paint(self, density: Floats, scale: Scale) -> Painted:
+        """The photo with one step's (H, W) density in colour; no lines."""
+        return self.paint_levels(scale.levels(density)), ()
+
+    def paint_levels(self, levels: Bytes) -> Bytes:
         """(H, W, 3) uint8 from (H, W) levels. Only the rectangle that holds levels above 0 is computed."""
         out = self.blank.copy()
-        rows, columns = _span(np.any(levels, axis=1)), _span(np.any(levels, axis=0))
+        rows, columns = span(np.any(levels, axis=1)), span(np.any(levels, axis=0))
         out[rows, columns] = self._paint(levels[rows, columns], rows, columns)
         return out
 
@@ -90,7 +101,7 @@ class Overlay:
         return out
 
 
-def _span(used: Bools) -> slice:
+def span(used: Bools) -> slice:
     """The smallest slice that holds all that is True."""
     where = np.flatnonzero(used)
     return slice(int(where[0]), int(where[-1]) + 1) if where.size else slice(0, 0)

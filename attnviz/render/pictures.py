@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,6 +19,8 @@ from attnviz.render.overlay import Overlay, dimmed, table
 from attnviz.render.strip import BACKGROUND, MIN_WIDTH, Strip
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from attnviz.image import Photo
     from attnviz.render.options import DrawOptions
     from attnviz.render.strip import Key
@@ -29,7 +30,6 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 Size = tuple[int, int]
-Paint = Callable[[Floats, Scale], Bytes]
 
 FADE_STEP = 50  # milliseconds a frame of a cross-fade is shown
 ASPECT_SLACK = 0.02  # a resized copy of the traced photo differs this much in shape, by rounding
@@ -76,7 +76,8 @@ class Pictures:
         self._seen = self.frame.seen(self.size)
         self._base = dimmed(pixels, self._seen)
         self.legend = legend(options)
-        self._paint, self.blank = self._painter(self._base, self._seen)
+        self._painter = self._paint_on(self._base, self._seen)
+        self.blank = self._painter.blank  # the picture of no attention at all
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -100,27 +101,26 @@ class Pictures:
 
     def overlay(self, index: int, share: float = 1.0) -> Bytes:
         """(H, W, 3) uint8: the photo with a step's heatmap."""
-        return self._paint(self.density(index, share), self._scale(index, share))
+        return self._painter.paint(self.density(index, share), self._scale(index, share))[0]
 
     def samples(self, count: int) -> Bytes:
         """(about `count`, 3) uint8: pixels of the photo and of all overlays, to choose a palette from."""
         stride = max(1, round((math.prod(self.size) * (len(self) + 1) / count) ** 0.5))
         grid = slice(stride // 2 if min(self.size) > stride else 0, None, stride)
         base, seen = self._base[grid, grid], self._seen[grid, grid]
-        paint, blank = self._painter(base, seen)
+        painter = self._paint_on(base, seen)
         size = (base.shape[0], base.shape[1])
         densities = self.frame.upsample(self._density[list(self.steps)], size, self.options.cells)
-        painted = [paint(density, scale) for density, scale in zip(densities, self.scales, strict=True)]
-        return np.concatenate([blank, *painted]).reshape(-1, 3)
+        painted = [painter.paint(density, scale)[0] for density, scale in zip(densities, self.scales, strict=True)]
+        return np.concatenate([painter.blank, *painted]).reshape(-1, 3)
 
     def picture(self, index: int) -> Bytes:
         """(H, W, 3) uint8, as in a PNG of its own: the overlay, with a strip where there is to be one."""
-        return self._with_strip(self.overlay(index), index, self._label) if self.labelled else self.overlay(index)
+        return self._with_strip(index, 1.0, self._label) if self.labelled else self.overlay(index)
 
     def still(self, still: Still) -> Bytes:
         """(H, W, 3) uint8: a frame of an animation, of the same size for all."""
-        overlay = self.overlay(still.index, still.share)
-        return self._with_strip(overlay, still.index, self._caption, still.share)
+        return self._with_strip(still.index, still.share, self._caption)
 
     @property
     def empty_picture(self) -> Bytes:
@@ -145,12 +145,11 @@ class Pictures:
             stills.append(Still(index, 1.0, left - count * FADE_STEP))
         return stills
 
-    def _painter(self, base: Bytes, seen: npt.NDArray[np.bool_]) -> tuple[Paint, Bytes]:
-        """What paints densities of the base's size over it, and the picture of no attention at all."""
+    def _paint_on(self, base: Bytes, seen: npt.NDArray[np.bool_]) -> Overlay | Contours:
+        """What paints densities of the base's size over it."""
         if isinstance(self.legend, np.ndarray):
-            overlay = Overlay(base, self.legend)
-            return (lambda density, scale: overlay.paint(scale.levels(density))), overlay.blank
-        return Contours(base, seen, self.options.strength, self.options.cells).paint, base
+            return Overlay(base, self.legend)
+        return Contours(base, seen, self.options.strength, self.options.cells)
 
     @cached_property
     def _caption(self) -> Strip:
@@ -178,12 +177,14 @@ class Pictures:
         canvas[:height, left : left + width] = self.blank
         return canvas
 
-    def _with_strip(self, overlay: Bytes, index: int, strip: Strip, share: float = 1.0) -> Bytes:
+    def _with_strip(self, index: int, share: float, strip: Strip) -> Bytes:
+        scale = self._scale(index, share)
+        overlay, lines = self._painter.paint(self.density(index, share), scale)
         canvas = self._canvas(strip.height)
         height, width = self.size
         left = (canvas.shape[1] - width) // 2
         canvas[:height, left : left + width] = overlay
-        canvas[height:] = strip.draw(self.steps[index], self._scale(index, share))
+        canvas[height:] = strip.draw(self.steps[index], scale, lines)
         return canvas
 
 

@@ -23,6 +23,9 @@ BRIGHT = (244, 244, 246)
 MARK = (255, 204, 77)
 MARKED_TEXT = (20, 20, 22)
 FAINT = (158, 158, 168)
+PLAIN = (72, 72, 80)  # a bar that stands for no colours
+
+NO_LINES = "too even for lines"
 
 LEAST_SIZE = 12  # pixels; smaller letters are not legible
 LARGEST_SIZE = 96
@@ -99,27 +102,43 @@ class Strip:
         self._block = self._lines * self._pitch + self._pad // 2 if sentence else 0
         self._bar = max(8, round(self._small * 0.8))
         row = line_height(self._small)
-        self.height = self._pad + self._block + row + self._bar + (row if self._has_bar else 0) + self._pad // 2
-
-    @property
-    def _has_bar(self) -> bool:
-        return isinstance(self._legend, np.ndarray)
+        self.height = self._pad + self._block + row + self._bar + row + self._pad // 2
 
     @property
     def _pitch(self) -> int:
         return line_height(self._size) + max(2, self._size // 8)
 
-    def draw(self, step: int, scale: Scale) -> npt.NDArray[np.uint8]:
-        """(height, width, 3) uint8 for the step at index `step` of the tokens."""
+    def draw(self, step: int, scale: Scale, levels: Sequence[float] = ()) -> npt.NDArray[np.uint8]:
+        """(height, width, 3) uint8 for one step.
+
+        Args:
+            step: its index among the tokens.
+            scale: of the colour bar.
+            levels: of a contour picture, the density at each key's line; none where there are no lines.
+        """
         canvas = Image.new("RGB", (self.width, self.height), BACKGROUND)
         if self._places:
             self._draw_sentence(canvas, step)
         y = self._pad + self._block
+        note = self._note(step)
         if isinstance(self._legend, np.ndarray):
-            self._draw_bar(canvas, y, scale, self._legend, self._note(step))
+            self._draw_threshold(canvas, y, scale, note)
+            bar = colorbar.gradient(scale, self._legend, (self._bar, self._room))
         else:
-            self._draw_keys(canvas, y, self._legend, self._note(step))
+            self._draw_keys(canvas, y, scale, self._legend if levels else (), note)
+            bar = np.full((self._bar, self._room, 3), PLAIN, np.uint8)
+        self._draw_bar(canvas, y + line_height(self._small), scale, bar)
+        if not isinstance(self._legend, np.ndarray):
+            pen = ImageDraw.Draw(canvas)
+            top = y + line_height(self._small)
+            for key, level in zip(self._legend, levels, strict=False):
+                x = self._pad + round(scale.position(level) * (self._room - 1))
+                pen.line((x, top, x, top + self._bar - 1), fill=key.colour, width=3 * self._stroke)
         return np.asarray(canvas)
+
+    @property
+    def _room(self) -> int:
+        return self.width - 2 * self._pad
 
     def _lay_out(self, texts: list[str], size: int) -> None:
         """Places all words, in smaller letters where that saves lines."""
@@ -182,28 +201,15 @@ class Strip:
                 drawn.paste(canvas, (left, y), FAINT)
                 return
 
-    def _draw_bar(self, canvas: Image.Image, y: int, scale: Scale, table: npt.NDArray[np.uint8], note: str) -> None:
-        width, left, row = self.width - 2 * self._pad, self._pad, line_height(self._small)
-        mark = left + colorbar.threshold_x(width)
-        percent = word(f"{THRESHOLD:.0%}".replace("%", " %"), self._small)
+    def _draw_threshold(self, canvas: Image.Image, y: int, scale: Scale, note: str) -> None:
+        """The row above a colour bar: the mark below which nothing is painted, what the numbers are, and the note."""
+        mark = self._pad + colorbar.threshold_x(self._room)
+        percent = word(f"{THRESHOLD * 100:.0f} %", self._small)
         percent.paste(canvas, (mark + 2 + self._stroke, y), BRIGHT)
         self._draw_row(canvas, mark + percent.width + self._small, y, colorbar.TITLES[scale.name], note)
-        top = y + row
-        canvas.paste(Image.fromarray(colorbar.gradient(scale, table, (self._bar, width))), (left, top))
-        pen = ImageDraw.Draw(canvas)
-        pen.line((mark, y + row // 4, mark, top + self._bar - 1), fill=BRIGHT, width=self._stroke)
-        marks = colorbar.ticks(scale)
-        for position, _ in marks:
-            x = left + min(round(position * width), width - 1)
-            pen.line((x, top + self._bar, x, top + self._bar + 2 * self._stroke), fill=FAINT, width=self._stroke)
-        for x, label in colorbar.spread(marks, width, self._measure, self._small // 2):
-            word(label, self._small).paste(canvas, (left + x, top + self._bar + 2 * self._stroke), BRIGHT)
 
-    def _measure(self, label: str) -> int:
-        return word(label, self._small).width
-
-    def _draw_keys(self, canvas: Image.Image, y: int, keys: Sequence[Key], note: str) -> None:
-        self._draw_row(canvas, self.width, y, (), note)
+    def _draw_keys(self, canvas: Image.Image, y: int, scale: Scale, keys: Sequence[Key], note: str) -> None:
+        """The row above a contour picture's bar: what its lines enclose, what the numbers are, and the note."""
         pen = ImageDraw.Draw(canvas)
         x = self._pad
         middle = y + line_height(self._small) // 2
@@ -212,6 +218,30 @@ class Strip:
             label = word(key.label, self._small)
             label.paste(canvas, (x + round(2.4 * self._small), y), BRIGHT)
             x += round(3.4 * self._small) + label.width
+        if not keys:
+            label = word(NO_LINES, self._small)
+            label.paste(canvas, (x, y), BRIGHT)
+            x += label.width + self._small
+        self._draw_row(canvas, x, y, colorbar.TITLES[scale.name], note)
+
+    def _draw_bar(self, canvas: Image.Image, top: int, scale: Scale, bar: npt.NDArray[np.uint8]) -> None:
+        """The bar with its numbers below."""
+        canvas.paste(Image.fromarray(bar), (self._pad, top))
+        pen = ImageDraw.Draw(canvas)
+        below = top + self._bar
+        if isinstance(self._legend, np.ndarray):
+            mark = self._pad + colorbar.threshold_x(self._room)
+            above = top - line_height(self._small) * 3 // 4
+            pen.line((mark, above, mark, below - 1), fill=BRIGHT, width=self._stroke)
+        marks = colorbar.ticks(scale)
+        for position, _ in marks:
+            x = self._pad + min(round(position * self._room), self._room - 1)
+            pen.line((x, below, x, below + 2 * self._stroke), fill=FAINT, width=self._stroke)
+        for x, label in colorbar.spread(marks, self._room, self._measure, self._small // 2):
+            word(label, self._small).paste(canvas, (self._pad + x, below + 2 * self._stroke), BRIGHT)
+
+    def _measure(self, label: str) -> int:
+        return word(label, self._small).width
 
 
 def note(step: int, total: int, logprob: float | None) -> str:

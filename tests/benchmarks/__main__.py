@@ -26,7 +26,7 @@ from PIL import Image
 from attnviz.geometry import Frame
 from attnviz.image import Photo
 from attnviz.render import DrawOptions, draw
-from attnviz.render.parallel import ordered
+from attnviz.render.parallel import ordered, threads
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers import gif
 from attnviz.trace import Trace
@@ -67,9 +67,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     photo = picture(SIZE)
     trace = made_up(WORDS[:20], SIZE)
-    print(
-        f"{SIZE[1]}x{SIZE[0]}, {len(trace)} steps, {len(os.sched_getaffinity(0))} cores, medians of {rounds} rounds\n"
-    )
+    print(f"{SIZE[1]}x{SIZE[0]}, {len(trace)} steps, {threads()} cores, medians of {rounds} rounds\n")
     compare_png(trace, photo, rounds)
     compare_gif(trace, photo, rounds)
     compare_start(rounds)
