@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("attnviz", deadline=None)
+settings.load_profile("attnviz")
 
 
 class Outcome(NamedTuple):

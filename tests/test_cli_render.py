@@ -137,15 +137,26 @@ def test_drawing_options_reach_the_pictures(render: Run, photo: Path, tmp_path: 
     assert not (tmp_path / "none").exists()
 
 
-def test_threads_are_set(render: Run, photo: Path) -> None:
+@pytest.mark.parametrize("asked", [1, 2, 3])
+def test_threads_are_set(render: Run, photo: Path, monkeypatch: pytest.MonkeyPatch, asked: int) -> None:
     import torch
 
+    from attnviz.model import Captioner
+
+    seen = []
+    describe = Captioner.describe
+
+    def watched(*args: Any, **more: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return describe(*args, **more)
+
+    monkeypatch.setattr(Captioner, "describe", watched)
     before = torch.get_num_threads()
     try:
-        render("photo.png", "--threads", "1", "-f", "gif")
-        assert torch.get_num_threads() == 1
+        assert render("photo.png", "--threads", asked, "-f", "gif").status == 0
     finally:
         torch.set_num_threads(before)
+    assert seen == [asked]
 
 
 def test_a_mode_that_the_checkpoint_does_not_hold_is_one_line(render: Run, photo: Path) -> None:

@@ -60,8 +60,13 @@ class Loading:
         self._allow_interrupts()
         if self._error is not None:
             raise self._error
+        import torch
+
         from attnviz.explain import explain
 
+        # Here and not where it is loaded: OpenMP keeps this number for each thread.
+        if self._threads is not None or "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
         assert self._model is not None
         return explain(self._model, photos, **asked)
 
@@ -72,10 +77,6 @@ class Loading:
 
     def _load(self) -> None:
         try:
-            import torch
-
-            if self._threads is not None or "OMP_NUM_THREADS" not in os.environ:
-                torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
             from attnviz.model import load_model
 
             self._model = load_model(*self._arguments)
