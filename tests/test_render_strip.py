@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from attnviz.render.contour import KEYS
 from attnviz.render.heatmap import THRESHOLD, Scale
 from attnviz.render.overlay import heat_table
 from attnviz.render.palette import DEFAULT
-from attnviz.render.strip import BACKGROUND, MARK, MIN_WIDTH, Strip, note, visual_order
+from attnviz.render.strip import BACKGROUND, MARK, MIN_WIDTH, Legend, Strip, note, visual_order
 
 TABLE = heat_table(DEFAULT, 0.8)
 SHARED = Scale("shared", 17.3)
@@ -263,23 +264,33 @@ def test_the_bar_shows_what_is_painted() -> None:
     np.testing.assert_array_equal(bar[0], bar[2])
 
 
+@pytest.mark.parametrize("legend", [TABLE, KEYS], ids=["heat", "contour"])
 @pytest.mark.parametrize("width", [MIN_WIDTH, 480, 1280])
-def test_every_scale_has_a_title_that_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_scale_has_a_title_that_fits(width: int, legend: Legend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also beside the longest note; and the title of "step" says that each step has a scale of its own."""
-    shown: list[str] = []
+    pasted: list[str] = []
 
-    def watched(content: str, size: int) -> text.Word:
-        shown.append(content)
-        return text.word(content, size)
+    class Watched(NamedTuple):
+        """A word that notes when it is pasted."""
 
-    monkeypatch.setattr(strip, "word", watched)
+        content: str
+        real: text.Word
+
+        @property
+        def width(self) -> int:
+            return self.real.width
+
+        def paste(self, *args: Any) -> None:
+            pasted.append(self.content)
+            self.real.paste(*args)
+
+    monkeypatch.setattr(strip, "word", lambda content, size: Watched(content, text.word(content, size)))
     for name, titles in colorbar.TITLES.items():
-        shown.clear()
-        Strip(["a"] * 60, np.full(60, -30, np.float32), width, TABLE).draw(59, Scale(name, 8.0))
-        pasted = [title for title in titles if title in shown]
-        assert pasted
-        assert titles.index(pasted[-1]) < len(titles)
-        assert name != "step" or all("own scale" in title for title in titles)
+        pasted.clear()
+        Strip(["a"] * 60, np.full(60, -30, np.float32), width, legend).draw(59, Scale(name, 8.0), (1.0, 2.0))
+        shown = [title for title in titles if title in pasted]
+        assert len(shown) == 1
+        assert name != "step" or "own scale" in shown[0]
 
 
 def test_coloured_emoji_bring_their_own_colours() -> None:

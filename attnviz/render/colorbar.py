@@ -20,12 +20,13 @@ GREY = 150  # the photo value that the bar's colours lie on, as they lie on the 
 
 # From the longest wording to the shortest: a strip takes the first that fits.
 TITLES = {
-    "shared": ("attention, times uniform · one scale for all steps", "× uniform · shared scale", "× uniform, shared"),
-    "uniform": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform, fixed"),
+    "shared": ("attention, times uniform · one scale for all steps", "× uniform · shared scale", "× uniform"),
+    "uniform": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform"),
     "step": (
         "attention, times uniform · own scale at each step",
         "× uniform · own scale each step",
         "× uniform · own scale",
+        "own scale",
     ),
 }
 

@@ -30,9 +30,7 @@ class Line:
 
 
 LINES = (Line(0.9, (111, 205, 255), 2.2), Line(0.5, (255, 204, 77), 3.2))  # in the order of drawing
-KEYS = tuple(
-    Key(line.colour, f"{line.share * 100:.0f} %" + (" of the weight" if line is LINES[-1] else "")) for line in LINES
-)
+KEYS = (Key(LINES[0].colour, "90 %", "90 %"), Key(LINES[1].colour, "50 % of the weight", "50 %"))
 
 
 class Contours:

@@ -25,6 +25,7 @@ MARKED_TEXT = (20, 20, 22)
 FAINT = (158, 158, 168)
 PLAIN = (72, 72, 80)  # a bar that stands for no colours
 
+ROOMY = 400  # pixels; narrower strips say things shortly
 NO_LINES = "too even for lines"
 
 LEAST_SIZE = 12  # pixels; smaller letters are not legible
@@ -49,6 +50,7 @@ class Key:
 
     colour: tuple[int, int, int]
     label: str
+    short: str  # for narrow pictures
 
 
 Legend = npt.NDArray[np.uint8] | Sequence[Key]
@@ -215,7 +217,7 @@ class Strip:
         middle = y + line_height(self._small) // 2
         for key in keys:
             pen.line((x, middle, x + 2 * self._small, middle), fill=key.colour, width=3 * self._stroke)
-            label = word(key.label, self._small)
+            label = word(key.label if self.width >= ROOMY else key.short, self._small)
             label.paste(canvas, (x + round(2.4 * self._small), y), BRIGHT)
             x += round(3.4 * self._small) + label.width
         if not keys:
