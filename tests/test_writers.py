@@ -181,12 +181,31 @@ def test_png_is_about_as_small_as_pillow_makes_it() -> None:
 # GIF
 
 
+def dithered_by_loops(pixels: np.ndarray, place: tuple[slice, slice]) -> np.ndarray:
+    out: np.ndarray = pixels.astype(int)
+    part = out[place]
+    for y in range(part.shape[0]):
+        for x in range(part.shape[1]):
+            part[y, x] += round((gif.PATTERN[y % 8, x % 8] - 0.5) * gif.DITHER)
+    clipped: np.ndarray = np.clip(out, 0, 255)
+    return clipped.astype(np.uint8)
+
+
+def test_the_pattern_is_even() -> None:
+    """All 64 thresholds once, and any 2x2 block spreads over the whole range."""
+    assert sorted((gif.PATTERN * 64 - 0.5).ravel().tolist()) == list(range(64))
+    for y in range(7):
+        for x in range(7):
+            assert np.ptp(gif.PATTERN[y : y + 2, x : x + 2]) >= 0.5
+
+
 def test_gif_shows_each_pixel_in_its_nearest_colour() -> None:
     shown = pictures(fade=0.1)
     palette = gif.choose_palette(shown)
     colours = np.array(palette.getpalette()).reshape(-1, 3)
     for still, (pixels, _) in zip(shown.stills, frames(encoded("gif", shown)), strict=True):
-        np.testing.assert_array_equal(pixels, colours[gif.to_indices(shown.still(still), palette)])
+        wanted = dithered_by_loops(shown.still(still), shown.place)
+        np.testing.assert_array_equal(pixels, colours[gif.to_indices(wanted, palette)])
         error = pixels.astype(float) - shown.still(still)
         assert np.sqrt((error**2).mean()) < 12
 

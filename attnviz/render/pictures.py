@@ -104,7 +104,7 @@ class Pictures:
         return self._painter.paint(self.density(index, share), self._scale(index, share))[0]
 
     def samples(self, count: int) -> Bytes:
-        """(about `count`, 3) uint8: pixels of the photo and of all overlays, to choose a palette from."""
+        """(n, 3) uint8, n about `count` at most: pixels of the photo, and the painted ones of all steps."""
         stride = max(1, round((math.prod(self.size) * (len(self) + 1) / count) ** 0.5))
         grid = slice(stride // 2 if min(self.size) > stride else 0, None, stride)
         base, seen = self._base[grid, grid], self._seen[grid, grid]
@@ -112,7 +112,8 @@ class Pictures:
         size = (base.shape[0], base.shape[1])
         densities = self.frame.upsample(self._density[list(self.steps)], size, self.options.cells)
         painted = [painter.paint(density, scale)[0] for density, scale in zip(densities, self.scales, strict=True)]
-        return np.concatenate([painter.blank, *painted]).reshape(-1, 3)
+        blank = painter.blank
+        return np.concatenate([blank.reshape(-1, 3), *(part[(part != blank).any(axis=2)] for part in painted)])
 
     def picture(self, index: int) -> Bytes:
         """(H, W, 3) uint8, as in a PNG of its own: the overlay, with a strip where there is to be one."""
@@ -169,22 +170,26 @@ class Pictures:
             return scale
         return Scale(scale.name, share * scale.top + (1 - share) * self.scales[index - 1].top)
 
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns of the photo in a picture with a strip."""
+        height, width = self.size
+        left = (max(width, MIN_WIDTH) - width) // 2
+        return slice(height), slice(left, left + width)
+
     def _canvas(self, below: int) -> Bytes:
         height, width = self.size
         canvas = np.empty((height + below, max(width, MIN_WIDTH), 3), np.uint8)
         canvas[:] = BACKGROUND
-        left = (canvas.shape[1] - width) // 2
-        canvas[:height, left : left + width] = self.blank
+        canvas[self.place] = self.blank
         return canvas
 
     def _with_strip(self, index: int, share: float, strip: Strip) -> Bytes:
         scale = self._scale(index, share)
         overlay, lines = self._painter.paint(self.density(index, share), scale)
         canvas = self._canvas(strip.height)
-        height, width = self.size
-        left = (canvas.shape[1] - width) // 2
-        canvas[:height, left : left + width] = overlay
-        canvas[height:] = strip.draw(self.steps[index], scale, lines)
+        canvas[self.place] = overlay
+        canvas[self.size[0] :] = strip.draw(self.steps[index], scale, lines)
         return canvas
 
 

@@ -1,7 +1,8 @@
 """GIF: one palette for all frames, and of each frame only what changed.
 
-Every colour is mapped by itself, with no dithering, so a pixel that keeps its colour keeps its index: nothing flickers
-where the model does not look.
+A pixel's index depends on its colour and its place alone: shades are smoothed by a fixed pattern (ordered dithering),
+not by passing errors on to neighbours. So a pixel that keeps its colour keeps its index, and nothing flickers where
+the model does not look.
 """
 
 from __future__ import annotations
@@ -28,6 +29,18 @@ Bytes = npt.NDArray[np.uint8]
 CLEAR = 255  # the palette's last entry: "as in the frame before"
 SAMPLES = 40_000  # pixels that choose the palette
 MAX_SIDE = 65_535
+DITHER = 8  # of 255: about the distance of neighbouring colours in a palette; more would be seen as a pattern
+
+
+def bayer(order: int) -> npt.NDArray[np.float64]:
+    """(2^order, 2^order): the threshold matrix of ordered dithering, evenly spread within 0 to 1 (Bayer, 1973)."""
+    matrix = np.zeros((1, 1))
+    for _ in range(order):
+        matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])
+    return (matrix + 0.5) / matrix.size
+
+
+PATTERN = bayer(3)
 
 
 def jobs(pictures: Pictures) -> Iterator[Job]:
@@ -52,7 +65,9 @@ def write(pictures: Pictures, stream: BinaryIO) -> None:
         stream.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
 
     def indexed(still: Still) -> Bytes:
-        return to_indices(pictures.still(still), palette)
+        pixels = pictures.still(still)
+        dither(pixels[pictures.place])
+        return to_indices(pixels, palette)
 
     def pairs() -> Iterator[tuple[Bytes | None, Bytes, int]]:
         before = None
@@ -80,6 +95,21 @@ def choose_palette(pictures: Pictures) -> Image.Image:
     palette = Image.new("P", (1, 1))
     palette.putpalette(colours.tobytes())
     return palette
+
+
+def dither(pixels: Bytes) -> None:
+    """Adds the pattern to (H, W, 3) pixels, in place, from -DITHER / 2 to DITHER / 2, within 0 to 255."""
+    width = pixels.shape[1]
+    shifts = np.rint((PATTERN - 0.5) * DITHER).astype(np.int8)
+    for first, shift in enumerate(shifts):
+        rows = pixels[first :: len(shifts)]
+        line = np.repeat(np.tile(shift, -(-width // len(shift)))[:width, None], 3, axis=1)  # whole rows are fast
+        up, down = np.maximum(line, 0).view(np.uint8), np.maximum(-line, 0).view(np.uint8)
+        # In bytes, so clipped before rather than after.
+        np.minimum(rows, 255 - up, out=rows)
+        np.maximum(rows, down, out=rows)
+        rows += up
+        rows -= down
 
 
 def to_indices(pixels: Bytes, palette: Image.Image) -> Bytes:
