@@ -12,7 +12,15 @@ import torch
 from safetensors.torch import save_file
 
 from attnviz.errors import ModelError
-from attnviz.model import Captioner, ModelConfig, load_checkpoint, load_model, save_checkpoint, save_encoder
+from attnviz.model import (
+    Captioner,
+    ModelConfig,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_encoder,
+    update_card,
+)
 from attnviz.model.attention import SCORES
 from attnviz.model.checkpoint import read_meta
 from attnviz.model.vocabulary import SPECIAL, Vocabulary
@@ -137,3 +145,13 @@ def test_bundled_models_are_found_by_their_names(tmp_path: Path) -> None:
         ("my-net", "concat"),
         ("my-net", "channel-dot"),
     ]
+
+
+def test_a_card_can_be_added_to(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(Captioner.tiny(), path, card={"trained on": "nothing"})
+    before = load_checkpoint(path).state_dict()
+    update_card(path, {"figures": {"BLEU-4": 1.5}})
+    assert read_meta(path)["card"] == {"trained on": "nothing", "figures": {"BLEU-4": 1.5}}
+    after = load_checkpoint(path).state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 @click.option(
     "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
 )
+@click.option("--card", is_flag=True, help="Write the figures into the checkpoint, where 'attnviz models' shows them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures, and every caption, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
-    model: str, data: str, mode: str | None, beam: int, seed: int, device: str, as_json: bool, quiet: bool
+    model: str, data: str, mode: str | None, beam: int, seed: int, device: str, card: bool, as_json: bool, quiet: bool
 ) -> None:
     """Measure a model on a data split.
 
@@ -43,7 +44,7 @@ def command(
     """
     from attnviz.data import Split
     from attnviz.evaluate import evaluate
-    from attnviz.model import load_model
+    from attnviz.model import find_checkpoint, load_model, update_card
 
     split = Split(data)
 
@@ -52,6 +53,8 @@ def command(
             note(f"{done} of {total} photos")
 
     report = evaluate(load_model(model, mode, device), split, beam=beam, seed=seed, progress=progress)
+    if card:
+        update_card(find_checkpoint(model, mode), {"figures": report.figures()})
     if as_json:
         import json
 

@@ -50,6 +50,12 @@ class Report:
         """JSON-ready."""
         return asdict(self)
 
+    def figures(self) -> dict[str, float]:
+        """The few that a model card shows: BLEU-4 in percent, and the model's own correctness and pointing."""
+        own = self.localization.get("model", {})
+        chosen = {"BLEU-4": round(self.bleu["BLEU-4"], 1)} if self.bleu else {}
+        return chosen | {key: round(own[key], 3) for key in ("correctness", "pointing") if key in own}
+
 
 def evaluate(
     model: Captioner, split: Split, *, beam: int = 3, seed: int = 0, progress: Progress | None = None

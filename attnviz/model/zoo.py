@@ -65,12 +65,22 @@ def load_model(name: str | Path = DEFAULT_MODEL, mode: str | None = None, device
     if mode is not None and mode not in SCORES:
         raise ModelError(f"no mode is called {mode!r}; {_did_you_mean(mode, SCORES)}")
     where = _device(device)
+    path = find_checkpoint(name, mode)
+    model = load_checkpoint(path)
+    if mode is not None and model.mode != mode:
+        raise ModelError(f"{path}: holds the mode {model.mode}, not {mode}")
+    return model.to(where)
+
+
+def find_checkpoint(name: str | Path = DEFAULT_MODEL, mode: str | None = None) -> Path:
+    """The file that `load_model` opens: `name` itself where it is one, else the bundled model of that name and mode.
+
+    Raises:
+        ModelError: for an unknown name, or a mode that the bundled model has no weights for.
+    """
     path = Path(name)
     if path.suffix == ".safetensors" or path.is_file():
-        model = load_checkpoint(path)
-        if mode is not None and model.mode != mode:
-            raise ModelError(f"{path}: holds the mode {model.mode}, not {mode}")
-        return model.to(where)
+        return path
     models = bundled()
     modes = {one.mode: one for one in models if one.name == str(name)}
     if not modes:
@@ -81,7 +91,7 @@ def load_model(name: str | Path = DEFAULT_MODEL, mode: str | None = None, device
     wanted = mode or (DEFAULT_MODE if DEFAULT_MODE in modes else next(iter(modes)))
     if wanted not in modes:
         raise ModelError(f"the model {name} has no weights for the mode {wanted}; it has {', '.join(modes)}")
-    return load_checkpoint(modes[wanted].path).to(where)
+    return modes[wanted].path
 
 
 def _did_you_mean(word: str, choices: Any) -> str:

@@ -21,6 +21,7 @@ class DataConfig:
     Attributes:
         train, dev: splits, as `attnviz.data.Split` takes them.
         cache: folder for the frozen backbone's features (about 350 kB per photo, with its mirror image).
+        about: what the data are, in a few words; stored in the checkpoint's card, where `attnviz models` shows it.
         minimum: a word enters the vocabulary when it occurs this often.
         captions: captions per photo that one batch holds; a photo with fewer repeats them.
     """
@@ -28,6 +29,7 @@ class DataConfig:
     train: str
     dev: str
     cache: str = ".attnviz-cache"
+    about: str = ""
     minimum: int = 5
     captions: int = 5
 

@@ -65,7 +65,8 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     out = Path(config.out)
     # Without the seconds, so that the same run gives the same bytes.
     epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in trainer.history]
-    save_checkpoint(trainer.average, out, card={"recipe": _facts(config), "epochs": epochs})
+    card = {"trained on": config.data.about, "recipe": _facts(config), "epochs": epochs}
+    save_checkpoint(trainer.average, out, card=card)
     say(f"wrote {out}")
     return out
 
