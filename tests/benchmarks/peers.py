@@ -67,7 +67,7 @@ def matplotlib(photo: Pixels, weights: Weights) -> Peer:
 
 def captum(photo: Pixels, weights: Weights) -> Peer:
     """captum's blended heat map and savefig, at the photo's size."""
-    visualization = import_module("captum.attr.visualization")
+    visualization = import_module("captum.attr").visualization
 
     height, width = photo.shape[:2]
 
