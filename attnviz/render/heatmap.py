@@ -70,7 +70,11 @@ def scales(name: str, density: npt.NDArray[np.floating], steps: Sequence[int], f
         One scale for each of `steps`; the same one for all of them, except in "step".
     """
     drawn = density[np.asarray(steps, np.intp)] * (frame.coverage() > 0)
-    peaks = [float(peak) for peak in drawn.max(axis=(1, 2))]
+    return scales_of_peaks(name, [float(peak) for peak in drawn.max(axis=(1, 2))])
+
+
+def scales_of_peaks(name: str, peaks: Sequence[float]) -> list[Scale]:
+    """As `scales`, of the largest density in each picture; pictures of different traces may share one scale so."""
     if name == "step":
         # All of a step's weight may lie on padding: then nothing is painted, on any range.
         return [Scale(name, peak if peak > 0 else 1.0) for peak in peaks]

@@ -34,7 +34,12 @@ ONSET = 0.08  # of the range, over which opacity also sets in gently: else an ed
 
 def heat_table(cmap: str, opacity: float) -> Bytes:
     """(3, 256, 256) uint8: channel, level, photo value -> value; level 0 gives the photo value itself."""
-    return _blend(colours(cmap), _strength() * opacity)
+    return ramp_table(colours(cmap), opacity)
+
+
+def ramp_table(ramp: Bytes, opacity: float) -> Bytes:
+    """(3, 256, 256) uint8, as `heat_table`, for the (256, 3) colours of a ramp."""
+    return _blend(ramp, _strength() * opacity)
 
 
 def spotlight_table(opacity: float) -> Bytes:

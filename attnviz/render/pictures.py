@@ -68,7 +68,7 @@ class Pictures:
         self.options = options
         self.frame = trace.frame or Frame.stretch(photo.size, photo.size, trace.grid)
         self.steps = options.chosen(len(trace))
-        _check_shape(photo, self.frame)
+        check_shape(photo, self.frame)
         pixels = resized(photo.pixels, options.size)
         self.size: Size = (pixels.shape[0], pixels.shape[1])
         self._density = trace.density
@@ -209,7 +209,7 @@ def resized(pixels: Bytes, longest: int | str | None) -> Bytes:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
-def _check_shape(photo: Photo, frame: Frame) -> None:
+def check_shape(photo: Photo, frame: Frame) -> None:
     """Raises ImageError unless the photo is the traced one, or a copy of it in another size."""
     (height, width), (traced_height, traced_width) = photo.size, frame.photo
     if photo.size == frame.photo:
