@@ -239,12 +239,12 @@ def test_gif_is_no_larger_than_pillows() -> None:
     assert len(encoded("gif", shown)) <= out.tell()
 
 
-def test_gif_of_equal_frames() -> None:
-    """Frames with nothing new keep their places and durations."""
+@pytest.mark.parametrize("name", ["gif", "apng"])
+def test_equal_frames_keep_their_places(name: str) -> None:
     weights = np.full((3, 7, 7), 1 / 49, np.float32)
     trace = Trace(weights, ("a", "a", "a"), frame=Frame.stretch(SIZE, (56, 56), (7, 7)))
     shown = Pictures(trace, Photo(scenery(), "x", None), DrawOptions(fade=0.1))
-    assert len(frames(encoded("gif", shown))) == len(shown.stills) == 7
+    assert len(frames(encoded(name, shown))) == len(shown.stills) == 7
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), colours=st.integers(1, 256), seed=st.integers(0, 2**32 - 1))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnviz.render.heatmap import THRESHOLD, Scale
-from attnviz.render.overlay import Painted, span
+from attnviz.render.overlay import Painted, box
 from attnviz.render.strip import Key
 
 Bytes = npt.NDArray[np.uint8]
@@ -45,7 +45,7 @@ class Contours:
 
     def __init__(self, base: Bytes, seen: npt.NDArray[np.bool_], opacity: float, cells: bool) -> None:
         self.blank = base
-        self._part = span(np.any(seen, axis=1)), span(np.any(seen, axis=0))
+        self._part = box(seen)
         self._opacity = opacity
         self._cells = cells
         self._unit = min(max(max(base.shape[:2]) / 1000, 0.75), 3.0)

@@ -94,7 +94,7 @@ class Overlay:
     def paint_levels(self, levels: Bytes) -> Bytes:
         """(H, W, 3) uint8 from (H, W) levels. Only the rectangle that holds levels above 0 is computed."""
         out = self.blank.copy()
-        rows, columns = span(np.any(levels, axis=1)), span(np.any(levels, axis=0))
+        rows, columns = box(levels > 0)
         out[rows, columns] = self._paint(levels[rows, columns], rows, columns)
         return out
 
@@ -104,6 +104,11 @@ class Overlay:
         for channel in range(3):
             out[..., channel] = np.take(self._table[channel], high | self._planes[channel, rows, columns])
         return out
+
+
+def box(used: Bools) -> tuple[slice, slice]:
+    """Rows and columns of the smallest rectangle that holds all of an (H, W) mask that is True."""
+    return span(np.any(used, axis=1)), span(np.any(used, axis=0))
 
 
 def span(used: Bools) -> slice:

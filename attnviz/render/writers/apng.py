@@ -5,9 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
-import numpy.typing as npt
-
+from attnviz.render.overlay import Bytes, box
 from attnviz.render.parallel import ordered
 from attnviz.render.writers._png import Encoder, chunk, header
 from attnviz.render.writers.base import Job
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
 
     from attnviz.render.pictures import Pictures
 
-Bytes = npt.NDArray[np.uint8]
 Frame = tuple[tuple[int, int], Bytes, int]
 
 
@@ -58,8 +55,8 @@ def _frames(pictures: Pictures) -> Iterator[Frame]:
             yield (0, 0), after, still.milliseconds
         else:
             changed = (before != after).any(axis=2)
-            rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-            top, bottom = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 1)
-            left, right = (int(columns[0]), int(columns[-1]) + 1) if columns.size else (0, 1)
-            yield (top, left), after[top:bottom, left:right], still.milliseconds
+            if not changed.any():
+                changed[0, 0] = True  # a frame has at least a pixel
+            rows, columns = box(changed)
+            yield (rows.start, columns.start), after[rows, columns], still.milliseconds
         before = after

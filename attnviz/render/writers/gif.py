@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from attnviz.errors import ConfigError
+from attnviz.render.overlay import box
 from attnviz.render.parallel import ordered
 from attnviz.render.strip import strip_colours
 from attnviz.render.writers.base import Job
@@ -124,12 +125,11 @@ def _frame(pair: tuple[Bytes | None, Bytes, int]) -> bytes:
     part = after
     if before is not None:
         changed = before != after
-        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-        if rows.size == 0:
-            rows = columns = np.zeros(1, np.intp)
-        top, left = int(rows[0]), int(columns[0])
-        box = slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
-        part = np.where(changed[box], after[box], np.uint8(CLEAR))
+        if not changed.any():
+            changed[0, 0] = True  # a frame has at least a pixel
+        rows, columns = box(changed)
+        top, left = rows.start, columns.start
+        part = np.where(changed[rows, columns], after[rows, columns], np.uint8(CLEAR))
     height, width = part.shape
     flags = 0b100 if before is None else 0b101  # keep the picture; with clear pixels from the second frame on
     control = struct.pack("<BBBBHBB", 0x21, 0xF9, 4, flags, milliseconds // 10, CLEAR, 0)

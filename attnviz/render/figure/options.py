@@ -1,0 +1,134 @@
+"""How a figure looks: one frozen record, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from attnviz.errors import ConfigError
+from attnviz.render.options import DrawOptions
+from attnviz.render.palette import DEFAULT
+
+if TYPE_CHECKING:
+    from attnviz.trace import Trace
+
+UNITS = {"in": 1.0, "mm": 1 / 25.4, "cm": 1 / 2.54, "pt": 1 / 72.27, "bp": 1 / 72}  # inches; pt is TeX's point
+LEAST_WIDTH, MOST_WIDTH = 0.5, 200.0  # inches; the largest page of PDF 1.4 has 200
+LEAST_DPI, MOST_DPI = 20, 2400
+LEAST_FONT, MOST_FONT = 3.0, 144.0  # points
+MOST_COLUMNS = 100
+PANEL = 12.5  # letters' heights: how wide a panel is, where nothing says how many columns there are
+
+
+@dataclass(frozen=True)
+class FigureOptions:
+    """What a figure looks like.
+
+    Args:
+        width: of the page: a number of inches, or text with a unit, such as "3.25in", "85mm", "8.5cm" or "246pt"
+            (TeX's points, as LaTeX prints `\\columnwidth`).
+        dpi: dots an inch of the photos; of everything in a PNG.
+        columns: panels side by side; None for as many as leave each word about as wide as it needs.
+        font: name of a font family or path of a font file; None for DejaVu Sans. What it lacks comes from others.
+        font_size: of the words, in points.
+        scale, style, cmap, opacity, cells, steps: as in DrawOptions. "shared" is one scale for the whole figure.
+        words: the words whose steps are drawn, in a sequence or as text with commas; None for all.
+        difference: below each compared row, its densities minus those of the first row.
+
+    Raises:
+        ConfigError: a value that cannot be used.
+    """
+
+    width: str | float = 6.5
+    dpi: int = 300
+    columns: int | None = None
+    font: str | None = None
+    font_size: float = 8.0
+    scale: str = "shared"
+    style: str = "heat"
+    cmap: str = DEFAULT
+    opacity: float | None = None
+    cells: bool = False
+    steps: str | Sequence[int] | None = None
+    words: str | Sequence[str] | None = None
+    difference: bool = False
+    drawing: DrawOptions = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        drawing = DrawOptions(
+            scale=self.scale,
+            style=self.style,
+            cmap=self.cmap,
+            opacity=self.opacity,
+            cells=self.cells,
+            steps=self.steps,
+            size="original",
+        )
+        object.__setattr__(self, "drawing", drawing)
+        object.__setattr__(self, "width", inches(self.width))
+        _within("dpi", self.dpi, LEAST_DPI, MOST_DPI)
+        _within("font_size", self.font_size, LEAST_FONT, MOST_FONT)
+        if self.columns is not None:
+            _within("columns", self.columns, 1, MOST_COLUMNS)
+            if self.columns != int(self.columns):
+                raise ConfigError(f"columns: {self.columns!r} is no whole number")
+        words = self.words.split(",") if isinstance(self.words, str) else self.words
+        if words is not None:
+            if self.steps is not None:
+                raise ConfigError("words: steps are chosen already; give steps or words, not both")
+            kept = tuple(dict.fromkeys(" ".join(str(word).split()) for word in words if str(word).strip()))
+            if not kept:
+                raise ConfigError("words: none are given; write them with commas between, such as dog,frisbee")
+            object.__setattr__(self, "words", kept)
+
+    @property
+    def inches(self) -> float:
+        """The page's width."""
+        assert isinstance(self.width, float)
+        return self.width
+
+    def chosen(self, traces: Sequence[Trace]) -> list[tuple[int, ...]]:
+        """The steps to draw of each photo's trace, from 0. Raises ConfigError for what is not there."""
+        if self.words is None:
+            return [self.drawing.chosen(len(trace)) for trace in traces]
+        wanted = {word.casefold() for word in self.words}
+        said = {token.casefold() for trace in traces for token in trace.tokens}
+        captions = " / ".join(repr(trace.caption) for trace in traces)
+        for word in self.words:
+            if word.casefold() not in said:
+                raise ConfigError(f"words: {word!r} is not in the caption, {captions}; choose words of it")
+        found = [tuple(i for i, token in enumerate(trace.tokens) if token.casefold() in wanted) for trace in traces]
+        for trace, steps in zip(traces, found, strict=True):
+            if not steps:
+                raise ConfigError(f"words: none of {', '.join(self.words)} is in the caption {trace.caption!r}")
+        return found
+
+
+def inches(width: str | float) -> float:
+    """A width such as 3.25, "3.25in" or "85mm", in inches. Raises ConfigError for anything else."""
+    if isinstance(width, str):
+        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", width.lower())
+        if match is None or match[2] not in {*UNITS, ""}:
+            raise ConfigError(f"width: {width!r} is no width; write it like 3.25in or 85mm ({', '.join(UNITS)})")
+        value = float(match[1]) * UNITS[match[2] or "in"]
+    else:
+        value = float(width)
+    if not LEAST_WIDTH <= value <= MOST_WIDTH:
+        raise ConfigError(f"width: {width!r} is not between {LEAST_WIDTH:g} and {MOST_WIDTH:g} inches")
+    return value
+
+
+def columns_for(options: FigureOptions, panels: int) -> int:
+    """How many panels stand side by side: as asked, or rows of even length of panels wide enough for their words."""
+    if options.columns is not None:
+        return int(options.columns)
+    room = max(1, round(options.inches * 72 / (PANEL * min(options.font_size, 10))))
+    return math.ceil(panels / math.ceil(panels / room))
+
+
+def _within(name: str, value: object, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ConfigError(f"{name}: {value!r} is no number from {low:g} to {high:g}")
