@@ -73,11 +73,16 @@ def _encode(pictures: Pictures, path: str, size: tuple[int, int]) -> None:
             raise ConfigError(f"mp4: this build of PyAV has no H.264 encoder ({error})") from error
         video.width, video.height = width + width % 2, height + height % 2
         video.pix_fmt = "yuv420p"
-        video.options = {"crf": str(QUALITY), "preset": "fast", "tune": "stillimage", "threads": str(THREADS)}
+        video.options = {
+            "crf": str(QUALITY),
+            "preset": "fast",
+            "tune": "stillimage",
+            "threads": str(THREADS),
+            "flags": "+bitexact",
+        }
         codec = video.codec_context
         codec.color_range = 1  # limited, as yuv420p is taken to be
         codec.colorspace = codec.color_primaries = codec.color_trc = 1  # BT.709
-        codec.flags |= av.codec.context.Flags.bitexact
         time = 0
         shown = 0
         for still, pixels in zip(
