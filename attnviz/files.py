@@ -16,23 +16,28 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         OutputError: when that fails; `path` is then as it was.
     """
     path = Path(path)
-    temporary = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".attnviz-", suffix=".tmp", dir=path.parent)
-        with open(handle, "wb") as file:
+        handle, name = tempfile.mkstemp(prefix=".attnviz-", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 is for secrets
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_UMASK)  # mkstemp's 0600 is for secrets
+        temporary.replace(path)
         temporary = None
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+# Read once, at import: reading means setting it, which another thread's new file would feel.
+_UMASK = _umask()
