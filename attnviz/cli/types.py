@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 else:
     _Type = click.ParamType  # generic only since click 8.4
 
-LARGEST_STEP = 999  # a caption has at most a few hundred words; keeps 0-999999999 from filling the memory
-
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean ...?` with the names close to `word`, or nothing."""
@@ -67,26 +65,21 @@ class Names(Name):
 
 
 class Steps(_Type):
-    """Step numbers like 1-5,8, counted from 0 as in the file names: a tuple, ascending, each once."""
+    """Step numbers like 1-5,8, counted from 0 as in the file names; kept as text, since only a trace knows its end."""
 
     name = "steps"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        chosen: set[int] = set()
-        for part in str(value).split(","):
-            first, dash, last = (text.strip() for text in part.partition("-"))
-            numbers = (first, last) if dash else (first, first)
-            if not all(text.isascii() and text.isdigit() and len(text) <= 9 for text in numbers):
-                self.fail(f"{str(value)!r} is no list of steps; write it like 1-5,8", param, ctx)
-            low, high = map(int, numbers)
-            if low > high or high > LARGEST_STEP:
-                self.fail(
-                    f"{part.strip()!r} is no range of steps from 0 to {LARGEST_STEP}; write it like 1-5,8", param, ctx
-                )
-            chosen.update(range(low, high + 1))
-        return tuple(sorted(chosen))
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from attnviz.errors import ConfigError
+        from attnviz.render.options import parse_steps
+
+        # A preset may hold a list of numbers.
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        try:
+            parse_steps(text)
+        except ConfigError as error:
+            self.fail(str(error).removeprefix("steps: "), param, ctx)
+        return text
 
 
 class Size(_Type):

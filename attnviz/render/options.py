@@ -30,8 +30,8 @@ class DrawOptions:
         cells: the raw grid, every cell in one colour, instead of bilinear interpolation.
         labels: a caption strip under each PNG too; animations always have one.
         size: the longest side in pixels; smaller photos are not enlarged. "original" (or None) keeps the photo's size.
-        steps: what to draw: a string such as "1-5,8" counts from 1, as on the command line; a sequence of ints counts
-            from 0. None for all.
+        steps: what to draw, counted from 0 as in the file names: a string such as "1-5,8" or "3-", or a sequence of
+            ints. None for all. A range may reach past the end, since captions differ in length.
         duration: seconds a word is shown in animations.
         last: seconds the last word is shown.
         loop: whether animations start again.
@@ -70,7 +70,9 @@ class DrawOptions:
         if size is not None and size != "original":
             _count("size", size)
         object.__setattr__(self, "size", None if size == "original" else size)
-        if self.steps is not None and not isinstance(self.steps, str):
+        if isinstance(self.steps, str):
+            parse_steps(self.steps)
+        elif self.steps is not None:
             try:
                 object.__setattr__(self, "steps", tuple(self.steps))
             except TypeError:
@@ -88,7 +90,7 @@ class DrawOptions:
         if self.steps is None:
             return tuple(range(count))
         if isinstance(self.steps, str):
-            return _parse_steps(self.steps, count)
+            return _steps_within(parse_steps(self.steps), count)
         for step in self.steps:
             if not _is_whole(step) or not 0 <= step < count:
                 raise ConfigError(f"steps: there is no step {step!r}; the trace has {count}, counted from 0")
@@ -106,17 +108,28 @@ class DrawOptions:
         return fields
 
 
-def _parse_steps(text: str, count: int) -> tuple[int, ...]:
-    steps: set[int] = set()
+def parse_steps(text: str) -> tuple[tuple[int, int | None], ...]:
+    """Ranges such as "1-5,8,10-" as (first, last) pairs, both included; last is None for "to the end".
+
+    Raises:
+        ConfigError: text that is no list of ranges.
+    """
+    ranges = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,6})\s*(?:(-)\s*([0-9]{1,6})?\s*)?", part)
-        if match is None:
-            raise ConfigError(f"steps: {text!r} is not understood; write numbers and ranges from 1, such as 1-5,8")
-        first = int(match[1])
-        last = int(match[3]) if match[3] else count if match[2] else first
-        if not 1 <= first <= last <= count:
-            raise ConfigError(f"steps: {part.strip()} is not within 1-{count}, the steps of this trace")
-        steps.update(range(first - 1, last))
+        last = match and (int(match[3]) if match[3] else None if match[2] else int(match[1]))
+        if match is None or (last is not None and last < int(match[1])):
+            raise ConfigError(f"steps: {text!r} is no list of steps; write numbers and ranges from 0, like 1-5,8")
+        ranges.append((int(match[1]), last))
+    return tuple(ranges)
+
+
+def _steps_within(ranges: Sequence[tuple[int, int | None]], count: int) -> tuple[int, ...]:
+    steps: set[int] = set()
+    for first, last in ranges:
+        if first >= count:
+            raise ConfigError(f"steps: there is no step {first}; the trace has {count}, counted from 0")
+        steps.update(range(first, count if last is None else min(last + 1, count)))
     return tuple(sorted(steps))
 
 
