@@ -183,6 +183,13 @@ class Frame:
             fractions.append(np.clip(shown * self.grid[axis] / self.input[axis], 0, 1))
         return np.outer(*fractions)
 
+    def to_cells(self, boxes: npt.ArrayLike) -> Floats:
+        """Boxes (n, 4) of (y0, x0, y1, x1) as fractions of the photo -> the same in cells: (0, 0) is the grid's corner,
+        and cell (i, j) is [i, i + 1) x [j, j + 1). Parts that the model did not see lie beyond the grid.
+        """
+        corners = np.asarray(boxes, float).reshape(-1, 2, 2) * self.photo
+        return np.asarray(self.to_input(corners) * np.divide(self.grid, self.input)).reshape(-1, 4)
+
     def cell_size(self, size: Size | None = None) -> tuple[float, float]:
         """(height, width) of a cell in pixels of the photo, or of a picture of the whole photo of size `size`."""
         size = self._picture(size)

@@ -441,3 +441,10 @@ def test_frames_are_made_by_the_name_of_their_kind(kind: str) -> None:
     assert frame.kind == kind
     with pytest.raises(ConfigError, match="letterbox"):
         Frame.of(f"{kind}ed", (30, 50), (20, 20), (4, 4))
+
+
+def test_boxes_fall_into_cells() -> None:
+    """A 10x20 photo, letterboxed into 40x40: it fills rows 10 to 30, and cells are 10 pixels wide."""
+    frame = Frame.letterbox((10, 20), (40, 40), (4, 4))
+    np.testing.assert_allclose(frame.to_cells([[0, 0, 1, 1], [0.5, 0.25, 1, 0.75]]), [[1, 0, 3, 4], [2, 1, 3, 3]])
+    assert frame.to_cells([]).shape == (0, 4)

@@ -6,6 +6,7 @@ import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from attnviz.data import Caption, Phrase, Record
 from attnviz.errors import AttnvizError, ConfigError
 from attnviz.explain import explain
+from attnviz.geometry import Frame
 from attnviz.model import ModelConfig, load_checkpoint
 from attnviz.model.attention import SCORES
 from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
@@ -126,6 +128,9 @@ def test_fine_tuning_changes_the_backbone_and_freezing_does_not(data: DataConfig
         assert same == (rate == 0)
 
 
+FRAME = Frame.stretch((32, 32), (32, 32), (2, 2))
+
+
 def record() -> Record:
     caption = Caption(("a", "dog", "left", "zebra"), (Phrase(0, 2, "1"), Phrase(2, 3, "9")))
     return Record("x.jpg", (10, 10), (caption, Caption(("dog",))), {"1": np.array([[0, 0, 0.5, 0.25]])})
@@ -133,7 +138,7 @@ def record() -> Record:
 
 def test_lessons_hold_words_and_covers() -> None:
     vocabulary = Vocabulary((*SPECIAL, "a", "dog", "left", "right"))
-    plain, mirrored = (lesson(record(), vocabulary, (2, 2), 2, flag) for flag in (False, True))
+    plain, mirrored = (lesson(record(), vocabulary, FRAME, 2, flag) for flag in (False, True))
     assert plain.words.tolist() == [[START, 4, 5, 6, UNKNOWN, END], [START, 5, END, PAD, PAD, PAD]]
     assert mirrored.words[0].tolist() == [START, 4, 5, 7, UNKNOWN, END]  # left became right
     assert plain.thing.tolist() == [[0, 0, -1, -1, -1], [-1] * 5]  # chain 9 has no boxes
@@ -141,10 +146,26 @@ def test_lessons_hold_words_and_covers() -> None:
     np.testing.assert_allclose(mirrored.cover, [[0, 0.5, 0, 0]])
 
 
+def test_boxes_are_where_a_crop_shows_them() -> None:
+    """Of a 10x20 photo the middle 10x10 is seen: a box over the left half covers the left half of that."""
+    one = Record("x.jpg", (10, 20), (Caption(("dog",), (Phrase(0, 1, "1"),)),), {"1": np.array([[0, 0, 1, 0.5]])})
+    found = lesson(one, Vocabulary((*SPECIAL, "dog")), Frame.crop((10, 20), (32, 32), (2, 2)), 1)
+    np.testing.assert_allclose(found.cover, [[1, 0, 1, 0]])
+
+
+@pytest.mark.parametrize("kind", ["letterbox", "crop"])
+def test_other_frames_can_be_trained(kind: Any, data: DataConfig, tmp_path: Path) -> None:
+    start = config(data, tmp_path, epochs=1)
+    model = replace(start.model, backbone="resnet18", layer="layer3", frame=kind)
+    trained = load_checkpoint(fit(replace(start, model=model), quiet))
+    assert trained.frame_kind == kind
+    assert trained.grid == (4, 4)
+
+
 def test_batches_pick_the_words() -> None:
     vocabulary = Vocabulary((*SPECIAL, "a", "dog", "left", "right"))
     short = Record("y.jpg", (10, 10), (Caption(("dog",)),) * 2, {})
-    lessons = [lesson(one, vocabulary, (2, 2), 2) for one in (record(), short)]
+    lessons = [lesson(one, vocabulary, FRAME, 2) for one in (record(), short)]
     batch = collate(lessons, np.array([0, 1]), False)
     assert batch.words.shape == (2, 2, 5)
     flat = [[*batch.words[i].flatten().tolist()] for i in range(2)]
@@ -157,7 +178,7 @@ def test_batches_pick_the_words() -> None:
 def test_a_cut_caption_has_no_end() -> None:
     vocabulary = Vocabulary((*SPECIAL, "a"))
     long = Record("z.jpg", (1, 1), (Caption(("a",) * 50),), {})
-    assert END not in lesson(long, vocabulary, (1, 1), 1).words
+    assert END not in lesson(long, vocabulary, FRAME, 1).words
 
 
 def test_losses_against_loops() -> None:

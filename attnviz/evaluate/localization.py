@@ -45,7 +45,7 @@ def targets(record: Record, caption: Caption, frame: Frame) -> list[Target]:
         whole = union_cover(boxes, (1, 1))[0, 0]
         if not 1e-9 < whole < 1 - 1e-9:
             continue
-        cells = _in_cells(boxes, frame)
+        cells = frame.to_cells(boxes)
         h, w = frame.grid
         y, x = np.arange(h)[:, None] + 0.5, np.arange(w)[None, :] + 0.5
         centre = np.zeros((h, w), bool)
@@ -53,13 +53,6 @@ def targets(record: Record, caption: Caption, frame: Frame) -> list[Target]:
             centre |= (y0 <= y) & (y <= y1) & (x0 <= x) & (x <= x1)
         found.append(Target(phrase.start, phrase.end, union_cover(cells, frame.grid), centre))
     return found
-
-
-def _in_cells(boxes: np.ndarray, frame: Frame) -> np.ndarray:
-    """(n, 4) fractions of the photo -> (n, 4) in cells of the grid."""
-    scale = np.array(frame.grid) / np.array(frame.input)
-    corners = np.asarray(boxes).reshape(-1, 2, 2) * np.array(frame.photo)
-    return np.asarray(frame.to_input(corners) * scale).reshape(-1, 4)
 
 
 @dataclass

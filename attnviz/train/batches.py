@@ -15,6 +15,7 @@ from attnviz.regions import union_cover
 
 if TYPE_CHECKING:
     from attnviz.data import Caption, Record
+    from attnviz.geometry import Frame
 
 LONGEST = 20
 """Captions are cut here, since the longest of a batch sets its cost; 3 in a hundred of Flickr8k's are longer."""
@@ -60,16 +61,14 @@ class Batch:
     boxed: Tensor
 
 
-def lesson(
-    record: Record, vocabulary: Vocabulary, grid: tuple[int, int], captions: int, mirrored: bool = False
-) -> Lesson:
-    """Encodes a record's captions and its boxes for a `stretch` frame of `grid` (h, w)."""
-    h, w = grid
+def lesson(record: Record, vocabulary: Vocabulary, frame: Frame, captions: int, mirrored: bool = False) -> Lesson:
+    """Encodes a record's captions, and its boxes as the model sees them through `frame`."""
+    h, w = frame.grid
     chosen = [record.captions[i % len(record.captions)] for i in range(captions)]
     names = sorted({p.chain for caption in chosen for p in caption.phrases if len(record.boxes.get(p.chain, ()))})
     cover = np.zeros((len(names), h, w), np.float32)
     for row, chain in enumerate(names):
-        cover[row] = union_cover(record.boxes[chain] * [h, w, h, w], grid)
+        cover[row] = union_cover(frame.to_cells(record.boxes[chain]), frame.grid)
     if mirrored:
         cover = cover[:, :, ::-1]
     longest = min(LONGEST, max(len(c.words) for c in chosen))

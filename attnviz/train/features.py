@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,16 @@ BATCH = 32
 Say = Callable[[str], None]
 
 
-def frames(model: Captioner, split: Split, flip: bool = False) -> Iterator[np.ndarray]:
+def frames(model: Captioner, split: Split) -> Iterator[Frame]:
+    """How each photo of the split comes into the model."""
+    if model.frame_kind == "stretch":  # whatever the photos' sizes, fractions of them fall into the same cells
+        yield from repeat(Frame.stretch(model.input, model.input, model.grid), len(split))
+        return
+    for photo in split.photos():
+        yield Frame.of(model.frame_kind, photo.size, model.input, model.grid)
+
+
+def inputs(model: Captioner, split: Split, flip: bool = False) -> Iterator[np.ndarray]:
     """Each photo of the split as the network's input, (H, W, 3) uint8; mirrored when `flip`."""
     for photo in split.photos():
         pixels = Frame.of(model.frame_kind, photo.size, model.input, model.grid).apply(photo.pixels)
@@ -81,8 +90,8 @@ def _compute(model: Captioner, split: Split, flip: bool, paths: list[Path], say:
     model.eval()
     parts = [path.with_suffix(".part") for path in paths]
     stores: list[np.ndarray] = []
-    inputs, done = frames(model, split, flip), 0
-    while batch := list(islice(inputs, BATCH)):
+    photos, done = inputs(model, split, flip), 0
+    while batch := list(islice(photos, BATCH)):
         pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).to(model.device).float() / 255
         maps = [x.half().cpu().numpy() for x in model.backbone(pixels)]
         stores = stores or [

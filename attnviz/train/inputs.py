@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.train.features import frames
+from attnviz.train.features import inputs
 
 if TYPE_CHECKING:
     from attnviz.data import Split
@@ -29,7 +29,7 @@ class PixelStore:
     def __init__(self, model: Captioner, split: Split, flip: bool) -> None:
         height, width = model.input
         self.pixels = np.empty((len(split), height, width, 3), np.uint8)
-        for row, pixels in enumerate(frames(model, split)):
+        for row, pixels in enumerate(inputs(model, split)):
             self.pixels[row] = pixels
         self.flip = flip
 

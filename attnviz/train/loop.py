@@ -21,7 +21,7 @@ from attnviz.model import Captioner, load_checkpoint, save_checkpoint
 from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrained
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, epoch, lesson
-from attnviz.train.features import FeatureStore
+from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, word_loss
 
@@ -149,8 +149,9 @@ class Trainer:
         self.step = 0
 
     def _lessons(self, split: Split, flip: bool) -> list[Lesson]:
-        m = self.model
-        return [lesson(record, m.vocabulary, m.grid, self.config.data.captions, flip) for record in split]
+        vocabulary, captions = self.model.vocabulary, self.config.data.captions
+        pairs = zip(split, frames(self.model, split), strict=True)
+        return [lesson(record, vocabulary, frame, captions, flip) for record, frame in pairs]
 
     def _optimiser(self) -> torch.optim.Optimizer:
         backbone = list(self.model.backbone.parameters())
