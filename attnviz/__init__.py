@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from attnviz.geometry import Frame
     from attnviz.model import load_model
     from attnviz.render import draw
+    from attnviz.render.figure import figure
     from attnviz.trace import Step, Trace
 
-__all__ = ["AttnvizError", "Frame", "Step", "Trace", "__version__", "draw", "explain", "load_model"]
+__all__ = ["AttnvizError", "Frame", "Step", "Trace", "__version__", "draw", "explain", "figure", "load_model"]
 
 _HOMES = {
     "Frame": "attnviz.geometry",
@@ -29,6 +30,7 @@ _HOMES = {
     "Trace": "attnviz.trace",
     "draw": "attnviz.render",
     "explain": "attnviz.explain",
+    "figure": "attnviz.render.figure",
     "load_model": "attnviz.model",
 }
 

@@ -10,15 +10,18 @@ import click
 from attnviz.cli.types import suggestion
 from attnviz.errors import ConfigError
 
-PACKAGED = Path(__file__).parents[1] / "configs" / "render"
-IN_SOURCE_TREE = Path(__file__).parents[2] / "configs" / "render"
+PACKAGED = Path(__file__).parents[1] / "configs"
+IN_SOURCE_TREE = Path(__file__).parents[2] / "configs"
 
 NOT_FROM_A_FILE = frozenset({"config", "help"})
 
 
-def presets() -> dict[str, Path]:
-    """Name -> file of the presets, from the installed package or, in a source tree, from its configs/."""
-    folder = PACKAGED if PACKAGED.is_dir() else IN_SOURCE_TREE
+def presets(kind: str = "render") -> dict[str, Path]:
+    """Name -> file of the presets of a kind, "render" (which `draw` shares) or "figure".
+
+    They come from the installed package or, in a source tree, from its configs/.
+    """
+    folder = (PACKAGED if PACKAGED.is_dir() else IN_SOURCE_TREE) / kind
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
@@ -30,7 +33,7 @@ def apply_config(ctx: click.Context, param: click.Parameter, value: str | None) 
     """
     if value is None:
         return
-    path = _find(value)
+    path = _find(value, "figure" if ctx.info_name == "figure" else "render")
     options = {option.name: option for option in ctx.command.params if isinstance(option, click.Option) and option.name}
     spelled = {_spelling(option): name for name, option in options.items() if name not in NOT_FROM_A_FILE}
     defaults: dict[str, Any] = {}
@@ -44,8 +47,8 @@ def apply_config(ctx: click.Context, param: click.Parameter, value: str | None) 
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
 
 
-def _find(value: str) -> Path:
-    known = presets()
+def _find(value: str, kind: str) -> Path:
+    known = presets(kind)
     if value in known:
         return known[value]
     path = Path(value)

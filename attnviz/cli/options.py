@@ -157,6 +157,20 @@ def _decorator(options: tuple[Callable[[Any], Any], ...]) -> Callable[[F], F]:
     return decorate
 
 
+def only(options: tuple[Callable[[Any], Any], ...], *names: str) -> Callable[[F], F]:
+    """A decorator with some of the options, by their parameters' names."""
+
+    def name(option: Callable[[Any], Any]) -> str:
+        def bare() -> None: ...
+
+        option(bare)
+        return str(bare.__click_params__[0].name)  # type: ignore[attr-defined]
+
+    return _decorator(tuple(option for option in options if name(option) in names))
+
+
 model_options = _decorator(_MODEL)
 drawing_options = _decorator(_DRAWING)
 common_options = _decorator(_COMMON)
+figure_model_options = only(_MODEL, "text", "beam", "hard", "seed", "device")
+figure_drawing_options = only(_DRAWING, "scale", "style", "cmap", "opacity", "cells", "steps")

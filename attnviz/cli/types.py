@@ -94,3 +94,17 @@ class Size(_Type):
         if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
             self.fail(f"{str(value)!r} is no size; give the longest side in pixels, or 'original'", param, ctx)
         return int(text)
+
+
+class Paths(_Type):
+    """Names or paths with commas between: a tuple."""
+
+    name = "paths"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        paths = tuple(part.strip() for part in str(value).split(",") if part.strip())
+        if not paths:
+            self.fail("is empty; give a name or a path", param, ctx)
+        return paths

@@ -30,7 +30,6 @@ class Place:
     Attributes:
         block, row, panel: which photo, which of its rows, which of its panels (0 is the photo itself).
         slot: (left, width) of the column it stands in; a tall photo is narrower.
-        first: whether it is the first of its line.
     """
 
     block: int
@@ -41,7 +40,6 @@ class Place:
     width: int
     height: int
     slot: tuple[int, int]
-    first: bool
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def arrange(blocks: Sequence[Block], columns: int, measures: Measures) -> tuple[
                     left = measures.label + column * (width + gap)
                     slot = (left, width)
                     inner = left + (width - drawn) // 2
-                    places.append(Place(number, row, panel, inner, y, drawn, height, slot, column == 0))
+                    places.append(Place(number, row, panel, inner, y, drawn, height, slot))
                 y += height + gap
             y += gap
         y += gap if number < len(blocks) - 1 else 0

@@ -20,7 +20,7 @@ LEAST_WIDTH, MOST_WIDTH = 0.5, 200.0  # inches; the largest page of PDF 1.4 has 
 LEAST_DPI, MOST_DPI = 20, 2400
 LEAST_FONT, MOST_FONT = 3.0, 144.0  # points
 MOST_COLUMNS = 100
-PANEL = 12.5  # letters' heights: how wide a panel is, where nothing says how many columns there are
+PANEL = 8.0  # letters' heights: how wide a panel is, where nothing says how many columns there are
 
 
 @dataclass(frozen=True)

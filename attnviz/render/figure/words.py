@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
@@ -13,9 +12,6 @@ from matplotlib.font_manager import FontProperties
 from attnviz.errors import ConfigError
 from attnviz.render import fonts
 from attnviz.render.text import JOINERS, printable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 LEAST = 4.0  # points; smaller letters do not print
 MEASURED = 100  # pixels at which words are measured
@@ -44,7 +40,7 @@ class Letters:
         """The font, or the fonts, for `text` at `size` points."""
         paths = self._paths(text)
         if len(paths) == 1:
-            return FontProperties(fname=paths[0], size=size)  # type: ignore[arg-type]
+            return FontProperties(fname=paths[0], size=size)
         return FontProperties(family=[_family(path) for path in paths], size=size)
 
     def width(self, text: str, size: float) -> float:
@@ -67,13 +63,12 @@ class Letters:
         width = self.width(text, size)
         if width <= room:
             return text, size
-        smaller = size * room / width
-        if smaller >= LEAST or size <= LEAST:
-            return text, max(smaller, min(size, LEAST)) if smaller >= LEAST else size
+        smaller = max(size * room / width, min(size, LEAST))
         kept = text
-        while len(kept) > 1 and self.width(kept + ELLIPSIS, LEAST) > room:
+        while len(kept) > 1 and self.width(text, smaller) > room * 1.001:
             kept = kept[:-1]
-        return kept + ELLIPSIS, LEAST
+            text = kept + ELLIPSIS
+        return text, smaller
 
     def _paths(self, text: str) -> list[str]:
         paths = dict.fromkeys(path for char in text if (path := self._path(char)))
@@ -122,8 +117,3 @@ def _family(path: str) -> str:
     if all(entry.fname != path for entry in manager.ttflist):
         manager.addfont(path)
     return next(entry.name for entry in manager.ttflist if entry.fname == path)
-
-
-def longest(letters: Letters, texts: Sequence[str], size: float) -> float:
-    """The width in points of the widest of some lines."""
-    return max((letters.width(text, size) for text in texts), default=0.0)

@@ -1,0 +1,185 @@
+"""`attnviz figure`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attnviz.cli.boxes import boxes_of
+from attnviz.cli.choices import FIGURE_FORMATS, MODES
+from attnviz.cli.network import Loading
+from attnviz.cli.options import common_options, figure_drawing_options, figure_model_options
+from attnviz.cli.output import FAILED, complain, note
+from attnviz.cli.places import STDIN, check_folder
+from attnviz.cli.sources import compared, sources
+from attnviz.cli.types import Name, Names, Paths
+from attnviz.errors import AttnvizError, OutputError, one_line
+from attnviz.files import write_atomically
+
+if TYPE_CHECKING:
+    from attnviz.image import Photo
+    from attnviz.render.figure import Page
+    from attnviz.trace import Trace
+
+STDOUT = "-"
+ASKED = ("text", "beam", "hard", "seed")
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("-o", "--out", required=True, metavar="FILE", help="fig.pdf, fig.svg or fig.png; - is standard output.")
+@click.option(
+    "-f", "--format", type=Name("format", FIGURE_FORMATS), help="Of the file.  [default: by its suffix; of -, pdf]"
+)
+@click.option("--modes", type=Names("mode", MODES), help="Compare these score functions, a row for each.")
+@click.option("--difference", is_flag=True, help="Below each row, its difference from the first.")
+@click.option(
+    "--model",
+    "models",
+    type=Paths(),
+    default="flickr8k",
+    show_default=True,
+    metavar="NAME|PATH,...",
+    help="Bundled models, checkpoint files, or folders of them.",
+)
+@figure_model_options
+@click.option("--words", metavar="dog,frisbee", help="Draw only these words.  [default: all]")
+@click.option("--boxes", metavar="FILE", help="Outline the boxes that a JSON file holds, as the README says.")
+@click.option("--columns", metavar="N", type=click.IntRange(1, 100), help="Panels side by side.  [default: what fits]")
+@click.option("--width", metavar="3.25in|85mm", default="6.5in", show_default=True, help="Of the page.")
+@click.option(
+    "--dpi", metavar="N", type=click.IntRange(20, 2400), default=300, show_default=True, help="Dots an inch of photos."
+)
+@click.option("--font", metavar="NAME|PATH", help="Font of the words.  [default: DejaVu Sans]")
+@click.option(
+    "--font-size", metavar="POINTS", type=click.FloatRange(3, 144), default=8, show_default=True, help="Of the words."
+)
+@figure_drawing_options
+@common_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    images: tuple[str, ...],
+    out: str,
+    format: str | None,
+    modes: tuple[str, ...] | None,
+    models: tuple[str, ...],
+    boxes: str | None,
+    device: str,
+    threads: int | None,
+    max_pixels: int,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Lay photos and their words out as a figure for print or slides.
+
+    Each photo stands beside a panel for each of its words, with the word above it. Several modes or models are compared
+    row by row, on one scale and with the words that the first one writes. A photo that fails is named, and then nothing
+    is written.
+    """
+    kind = _check_output(ctx, images, out, format, as_json)
+    asked = {key: options.pop(key) for key in ASKED}
+    drawing = _checked(options)
+    with ExitStack() as opened:
+        networks = [
+            opened.enter_context(Loading(model=model, mode=mode, device=device, threads=threads))
+            for model, mode in sources(models, modes)
+        ]
+        if any(image == STDIN or Path(image).is_file() for image in images):
+            networks[0].start()
+        photos = _read(images, max_pixels)
+        if len(photos) < len(images):
+            return FAILED
+        around = boxes_of(boxes, photos) if boxes else None
+        traces = compared(networks, photos, asked)
+    page = _compose(traces, photos, around, drawing)
+    _deliver(page.to_bytes(kind), out)
+    width, height = page.get_size_inches()
+    if not quiet and out != STDOUT:
+        note(f"{out}: {width:.2f} x {height:.2f} inches, {sum(len(axes.get_title()) > 0 for axes in page.axes)} words")
+    _tell(images, traces, out, as_json)
+    return 0
+
+
+def _check_output(ctx: click.Context, images: Sequence[str], out: str, format: str | None, as_json: bool) -> str:
+    """The format to write, once `-o` can be written and fits the rest of the command line."""
+    if images.count(STDIN) > 1:
+        raise click.UsageError("standard input can be read only once; give - once", ctx)
+    if out == STDOUT:
+        if as_json:
+            raise click.UsageError("-o - writes the figure to standard output; leave out --json", ctx)
+        if sys.stdout.isatty():
+            raise click.UsageError("standard output is a terminal; send the figure into a file, as in > fig.pdf", ctx)
+        return format or FIGURE_FORMATS[0]
+    path = Path(out)
+    if path.is_dir():
+        raise OutputError(f"{out}: is a folder; name a file in it, such as {path / 'fig.pdf'}")
+    check_folder(path.parent)
+    suffix = path.suffix.removeprefix(".").lower()
+    if format is None and suffix not in FIGURE_FORMATS:
+        kinds = ", ".join(f".{name}" for name in FIGURE_FORMATS)
+        raise click.UsageError(f"-o {out}: no figure has the suffix {path.suffix or '(none)'}; give {kinds}", ctx)
+    return format or suffix
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, once a figure can be drawn with them."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache, which nobody asked for
+    from attnviz.render.figure import FigureOptions
+
+    given = {name: value for name, value in options.items() if value is not None}
+    FigureOptions(**given)
+    return given
+
+
+def _read(images: Sequence[str], max_pixels: int) -> list[Photo]:
+    """The photos that can be read; the others are named on standard error."""
+    from attnviz.image import load
+
+    photos = []
+    for image in images:
+        try:
+            source = sys.stdin.buffer if image == STDIN else image
+            photos.append(load(source, max_pixels=max_pixels, name="stdin" if image == STDIN else None))
+        except AttnvizError as error:
+            complain(str(error))
+    return photos
+
+
+def _compose(traces: list[list[Trace]], photos: list[Photo], boxes: list[Any] | None, drawing: dict[str, Any]) -> Page:
+    from attnviz.render.figure import figure
+
+    return figure(traces, photos, boxes=boxes, **drawing)
+
+
+def _deliver(data: bytes, out: str) -> None:
+    if out == STDOUT:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomically(out, data)
+
+
+def _tell(images: Sequence[str], traces: list[list[Trace]], out: str, as_json: bool) -> None:
+    """Prints the captions, or the summaries as JSON."""
+    if as_json:
+        import json
+
+        results = [
+            {"source": image, "rows": [trace.summary() for trace in of_one]}
+            for image, of_one in zip(images, traces, strict=True)
+        ]
+        click.echo(json.dumps({"figure": out, "results": results}, indent=2))
+        return
+    for image, of_one in zip(images, traces, strict=True):
+        name = "stdin" if image == STDIN else image
+        click.echo(one_line(f"{name}: {of_one[0].caption}"), err=out == STDOUT)

@@ -1,0 +1,9 @@
+"""Figures for print and slides: the photo and a panel for each word, as a matplotlib figure."""
+
+from __future__ import annotations
+
+from attnviz.render.figure.draw import FORMATS, figure
+from attnviz.render.figure.options import FigureOptions
+from attnviz.render.figure.page import Page
+
+__all__ = ["FORMATS", "FigureOptions", "Page", "figure"]
