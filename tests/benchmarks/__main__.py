@@ -61,7 +61,7 @@ ROW = "{:<44} {:>10} {:>9} {:>9}  {}"
 
 
 def main() -> None:
-    """Runs the three comparisons and prints a table for each."""
+    """Runs the comparisons and prints a table for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often everybody has a turn [5]")
     rounds = parser.parse_args().rounds
@@ -70,6 +70,7 @@ def main() -> None:
     print(f"{SIZE[1]}x{SIZE[0]}, {len(trace)} steps, {threads()} cores, medians of {rounds} rounds\n")
     compare_png(trace, photo, rounds)
     compare_gif(trace, photo, rounds)
+    compare_figure(rounds)
     compare_start(rounds)
 
 
@@ -166,6 +167,38 @@ def compare_gif(trace: Trace, photo: Photo, rounds: int) -> None:
     times = measure({"attnviz, drawing included": ours, "Pillow's save_all alone": pillow}, rounds)
     report("GIF", "ms/frame", times, {"Pillow's save_all alone": 3})
     print(f"GIF size: {sizes['attnviz'] / 1e6:.2f} MB; Pillow's {sizes['Pillow'] / 1e6:.2f} MB\n")
+
+
+def compare_figure(rounds: int) -> None:
+    """A figure of 12 panels at 300 dpi, painting included, beside matplotlib's savefig of the finished panels."""
+    from matplotlib.figure import Figure
+
+    from attnviz.render.figure import figure
+
+    photo = picture(SIZE)
+    trace = made_up(WORDS[:11], SIZE)
+    panels = [np.asarray(axes.images[0].get_array()) for axes in figure(trace, photo, columns=4).axes[:12]]
+    sizes: dict[str, int] = {}
+
+    def ours() -> int:
+        out = io.BytesIO()
+        figure(trace, photo, columns=4).savefig(out, format="pdf")
+        sizes["attnviz"] = out.tell()
+        return 1
+
+    def bare() -> int:
+        page = Figure(figsize=(6.5, 4), dpi=300)
+        for axes, panel in zip(page.subplots(3, 4).flat, panels, strict=True):
+            axes.imshow(panel, interpolation="none")
+            axes.set_axis_off()
+        out = io.BytesIO()
+        page.savefig(out, format="pdf")
+        sizes["bare"] = out.tell()
+        return 1
+
+    times = measure({"attnviz, painting included": ours, "matplotlib's savefig alone": bare}, rounds)
+    report("Figure of 12 panels, PDF at 300 dpi", "ms", times, {"matplotlib's savefig alone": 1 / 2.5})
+    print(f"PDF size: {sizes['attnviz'] / 1e6:.2f} MB; matplotlib's {sizes['bare'] / 1e6:.2f} MB\n")
 
 
 def compare_start(rounds: int) -> None:

@@ -1,0 +1,221 @@
+"""`attnviz figure`: which networks it compares, what it writes, and what it says of wrong input."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from attnviz.cli.boxes import boxes_of
+from attnviz.cli.config import presets
+from attnviz.cli.sources import Source, sources
+from attnviz.errors import DataError, ModelError
+from attnviz.image import load
+
+Run = Callable[..., Any]
+
+MODES = ("concat", "dot", "general")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny network for each of MODES."""
+    from attnviz.model import Captioner, save_checkpoint
+
+    folder = tmp_path_factory.mktemp("models")
+    for mode in MODES:
+        save_checkpoint(Captioner.tiny(mode=mode, seed=1), folder / f"tiny-{mode}.safetensors")
+    return folder
+
+
+@pytest.fixture
+def figure(cli: Run, checkpoint: Path, photo: Path) -> Run:
+    """`attnviz figure --model TINY` and what is given."""
+    return lambda *args: cli("figure", "--model", checkpoint, *args)
+
+
+def words(svg: Path) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text(encoding="utf-8"))
+
+
+def test_a_photo_becomes_a_pdf(figure: Run, tmp_path: Path) -> None:
+    status, out, err = figure("photo.png", "-o", "new/fig.pdf", "--text", "a dog", "--width", "85mm")
+    assert (status, out) == (0, "photo.png: a dog\n")
+    assert err.startswith("attnviz: new/fig.pdf: 3.35 x ")
+    assert (tmp_path / "new" / "fig.pdf").read_bytes().startswith(b"%PDF")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["fig.pdf"]
+
+
+def test_the_suffix_or_format_says_what_is_written(figure: Run, process: Run, checkpoint: Path, tmp_path: Path) -> None:
+    asked = ("photo.png", "--text", "dog", "--width", "2in", "--dpi", "50", "-q")
+    assert figure(*asked, "-o", "f.png").err == ""
+    assert Image.open(tmp_path / "f.png").width == 100
+    assert figure(*asked, "-o", "f.dat", "-f", "svg").status == 0
+    assert "dog" in words(tmp_path / "f.dat")
+    status, out, err = process("figure", *asked, "-o", "-", "--model", checkpoint)
+    assert (status, out[:4], err) == (0, "%PDF", "photo.png: dog\n")
+
+
+def test_modes_are_compared_with_the_words_of_the_first(
+    cli: Run, checkpoints: Path, photo: Path, tmp_path: Path
+) -> None:
+    status, out, _ = cli(
+        "figure", "photo.png", "-o", "f.svg", "--model", checkpoints, "--modes", "dot,concat", "--difference", "--json"
+    )
+    assert status == 0
+    (result,) = json.loads(out)["results"]
+    assert [row["mode"] for row in result["rows"]] == ["dot", "concat"]
+    assert len({row["caption"] for row in result["rows"]}) == 1
+    assert result["rows"][0]["settings"]["given"] is False
+    assert result["rows"][1]["settings"]["given"] is True
+    shown = words(tmp_path / "f.svg")
+    assert {"dot", "concat", "− dot", "difference from dot, times uniform"} <= set(shown)
+
+
+def test_what_model_and_modes_mean_together(checkpoints: Path) -> None:
+    files = {mode: str(checkpoints / f"tiny-{mode}.safetensors") for mode in MODES}
+    assert sources(["flickr8k"], None) == [Source("flickr8k", None)]
+    assert sources(["flickr8k"], ["dot", "general"]) == [Source("flickr8k", "dot"), Source("flickr8k", "general")]
+    assert sources([str(checkpoints)], None) == [Source(files[mode], mode) for mode in MODES]
+    assert sources([str(checkpoints)], ["general", "dot"]) == [Source(files[m], m) for m in ("general", "dot")]
+    pair = [files["dot"], files["concat"]]
+    assert sources(pair, None) == [Source(files["dot"], "dot"), Source(files["concat"], "concat")]
+    assert sources(pair, ["concat"]) == [Source(files["concat"], "concat")]
+    with pytest.raises(ModelError, match="has the mode flat-concat; there are dot, concat"):
+        sources(pair, ["flat-concat"])
+    with pytest.raises(ModelError, match="holds no checkpoint"):
+        sources([str(checkpoints.parent / "..")], None)
+
+
+def test_several_photos_stand_in_one_figure_and_one_that_fails_stops_it(figure: Run, tmp_path: Path) -> None:
+    shutil.copy(tmp_path / "photo.png", tmp_path / "other.png")
+    asked = ("-o", "f.svg", "--text", "dog", "-q")
+    assert figure("photo.png", "other.png", *asked).out == "photo.png: dog\nother.png: dog\n"
+    assert words(tmp_path / "f.svg").count("dog") == 2
+    before = (tmp_path / "f.svg").read_bytes()
+    status, out, err = figure("missing.png", "photo.png", *asked)
+    assert (status, out) == (1, "")
+    assert err == "attnviz: error: missing.png: no such file; check the name and the folder\n"
+    assert (tmp_path / "f.svg").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "said"),
+    [
+        (["-o", "f.pdf", "--modes", "nope"], 2, "no mode is called 'nope'"),
+        (["-o", "f.pdf", "--modes", "dot"], 1, "holds the mode concat, not dot"),
+        (["-o", "f.pdf", "--columns", "0"], 2, "columns"),
+        (["-o", "f.pdf", "--width", "3parsecs"], 1, "'3parsecs' is no width"),
+        (["-o", "f.pdf", "--words", "zebra"], 1, "'zebra' is not in the caption"),
+        (["-o", "f.pdf", "--steps", "99"], 1, "no step 99"),
+        (["-o", "f.pdf", "--boxes", "nowhere.json"], 1, "nowhere.json: cannot be read"),
+        (["-o", "f.pdf", "--boxes", "photo.png"], 1, "photo.png: is no text"),
+        (["-o", "f.pdf", "--font", "No Such Font"], 1, "no font is called 'No Such Font'"),
+        (["-o", "f.pdf", "--config", "slides"], 1, "did you mean slide?"),
+        (["-o", "f.gif"], 2, "no figure has the suffix .gif"),
+        (["-o", "f"], 2, "no figure has the suffix (none)"),
+        (["-o", "photo.png/f.pdf"], 1, "photo.png is a file"),
+        (["-o", "."], 1, ".: is a folder"),
+        ([], 2, "Missing option"),
+    ],
+)
+def test_wrong_input_gets_one_line_and_leaves_nothing(
+    figure: Run, tmp_path: Path, args: list[str], status: int, said: str
+) -> None:
+    found = figure("photo.png", *args)
+    assert found.status == status
+    assert said in found.err
+    assert found.err.count("\n") == 1
+    assert found.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_presets_for_common_targets(figure: Run, tmp_path: Path) -> None:
+    assert set(presets("figure")) == {"single-column", "double-column", "slide"}
+    for name in presets("figure"):
+        assert figure("photo.png", "-o", f"{name}.pdf", "--text", "a dog", "--config", name, "-q").status == 0
+    found = figure("photo.png", "-o", "f.pdf", "--text", "a dog", "--config", "single-column", "--width", "3in")
+    assert "f.pdf: 3.00 x" in found.err
+
+
+def boxes(tmp_path: Path, text: str) -> Any:
+    path = tmp_path / "boxes.json"
+    path.write_text(text)
+    return boxes_of(str(path), [load(tmp_path / "photo.png")])[0]
+
+
+def test_boxes_are_read_in_all_their_forms(photo: Path, tmp_path: Path) -> None:
+    wanted = [[0.25 * 40, 0.5 * 60, 0.75 * 40, 1.0 * 60]]  # (y0, x0, y1, x1) in pixels
+    box = [[0.5, 0.25, 1.0, 0.75]]
+    assert boxes(tmp_path, json.dumps({"photo.png": box})) == {"": wanted}
+    assert boxes(tmp_path, json.dumps({"photo.png": {"dog": box}, "x.jpg": []})) == {"dog": wanted}
+    record = {
+        "image": "photo.png",
+        "captions": [{"tokens": ["A", "brown", "Dog", "runs"], "phrases": [[0, 3, "7", ["animals"]]]}],
+        "boxes": {"7": box, "8": box},
+    }
+    lines = [json.dumps({"image": "x.jpg", "boxes": {}}), json.dumps(record)]
+    assert boxes(tmp_path, "\n".join(lines)) == {"dog": wanted, "": wanted}
+    assert boxes(tmp_path, lines[1]) == {"dog": wanted, "": wanted}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("{", "line 1: holds no boxes"),
+        ("[1, 2]", "line 1: holds no boxes"),
+        ('{"other.jpg": []}', "has no boxes of photo.png; it names other.jpg"),
+        ('{"photo.png": [[0, 0, 30, 40]]}', "divide pixels"),
+        ('{"photo.png": [[0.5, 0, 0.1, 1]]}', "not \\[x0, y0, x1, y1\\]"),
+        ('{"photo.png": {"dog": 3}}', "are no list"),
+        ('{"photo.png": [["a", 0, 1, 1]]}', "not \\[x0"),
+        ('{"photo.png": [[NaN, 0, 1, 1]]}', "not \\[x0"),
+    ],
+)
+def test_what_are_no_boxes(photo: Path, tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(DataError, match=said) as error:
+        boxes(tmp_path, text)
+    assert "\n" not in str(error.value)
+    assert "boxes.json" in str(error.value)
+
+
+def test_boxes_end_up_in_the_figure(figure: Run, tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text(json.dumps({"photo.png": {"dog": [[0.1, 0.1, 0.5, 0.5]]}}))
+    asked = ("photo.png", "--text", "a dog", "-q")
+    assert figure(*asked, "-o", "without.svg").status == 0
+    assert figure(*asked, "-o", "with.svg", "--boxes", "b.json").status == 0
+    strokes = [(tmp_path / name).read_text().count("#ffffff; stroke-width") for name in ("without.svg", "with.svg")]
+    assert strokes[1] == strokes[0] + 2  # on the photo and on the dog's panel
+
+
+def test_the_readme_names_every_option_of_its_own_with_its_default() -> None:
+    import click
+
+    from attnviz.cli.figure import command
+    from attnviz.cli.render import command as render
+
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## Figures\n")[1].split("\n## ")[0]
+    rows = {}
+    for line in section.splitlines():
+        if line.startswith("| `-"):
+            name, default, _ = re.split(r"(?<!\\)\|", line)[1:-1]
+            rows[frozenset(re.findall(r"`(--?[\w-]+)`", name))] = default.strip().strip("`")
+    shared = {frozenset(option.opts) for option in render.params} - {frozenset(("-o", "--out")), frozenset(["--model"])}
+    shared -= {frozenset(["--modes"]), frozenset(("-f", "--format"))}
+    options = {frozenset(option.opts): option for option in command.params if isinstance(option, click.Option)}
+    assert set(rows) == set(options) - shared
+    for names, written in rows.items():
+        default = options[names].default
+        if isinstance(default, str | int | float) and not isinstance(default, bool):
+            assert written == f"{default}"
+    assert set(re.findall(r"`([a-z-]+)`", section.split("configs/figure): ")[1].split(".")[0])) == set(
+        presets("figure")
+    )
