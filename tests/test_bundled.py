@@ -1,0 +1,76 @@
+"""The bundled models say and see what is on the sample photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import attnviz
+from attnviz.model import Captioner, bundled
+from attnviz.regions import union_cover
+
+SAMPLES = Path(__file__).parents[1] / "sample_images"
+MODELS = [(one.name, one.mode) for one in bundled()]
+
+# Where things are, drawn around them by hand: (y0, x0, y1, x1) in fractions of the upright photo.
+TWO_DOGS = [[0.22, 0.30, 0.48, 0.54], [0.43, 0.45, 0.68, 0.68]]
+HORSES = [[0.28, 0.10, 0.85, 0.90]]
+SHEEP = [[0.10, 0.22, 0.92, 0.70]]
+
+
+@pytest.fixture(scope="module", params=MODELS, ids="-".join)
+def model(request: pytest.FixtureRequest) -> Captioner:
+    return attnviz.load_model(*request.param, device="cpu")
+
+
+def mass(trace: attnviz.Trace, word: str, boxes: list[list[float]]) -> float:
+    """The weight of `word` inside the boxes."""
+    assert trace.frame is not None
+    weights = trace.weights[trace.tokens.index(word)]
+    return float((weights * union_cover(trace.frame.to_cells(boxes), trace.grid)).sum())
+
+
+def test_there_is_the_default_model() -> None:
+    assert ("flickr8k", "concat") in MODELS
+
+
+def test_captions_name_what_is_there(model: Captioner) -> None:
+    names = ["dog.jpg", "two-dogs.jpg", "musicians.jpg"]
+    dog, dogs, people = attnviz.explain(model, [SAMPLES / name for name in names])
+    assert {"dog", "grass"} <= set(dog.tokens)
+    assert {"dog", "dogs"} & set(dogs.tokens)
+    assert {"people", "men", "man"} & set(people.tokens)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word", "boxes"),
+    [
+        ("two-dogs.jpg", "two dogs", "dogs", TWO_DOGS),
+        ("horses.jpg", "horses in a field", "horses", HORSES),
+        ("sheep-rotated.jpg", "a sheep", "sheep", SHEEP),  # right only when the EXIF rotation is
+    ],
+)
+def test_it_looks_where_the_word_is(
+    model: Captioner, name: str, text: str, word: str, boxes: list[list[float]]
+) -> None:
+    (trace,) = attnviz.explain(model, SAMPLES / name, text=text)
+    assert mass(trace, word, boxes) > 0.8
+    assert union_cover(np.array(boxes), (1, 1))[0, 0] < 0.5  # so that looking everywhere alike would fail
+
+
+def test_the_grass_is_below_the_dog(model: Captioner) -> None:
+    (trace,) = attnviz.explain(model, SAMPLES / "dog.jpg", text="a dog on the grass")
+    rows = (trace.weights.sum(2) * (np.arange(trace.grid[0]) + 0.5)).sum(1) / trace.grid[0]
+    assert rows[trace.tokens.index("grass")] > rows[trace.tokens.index("dog")] + 0.1
+    assert not trace.summary()["notes"]  # nothing dead, no word unknown
+
+
+def test_the_card_names_data_and_figures() -> None:
+    for one in bundled():
+        card = one.meta()["card"]
+        assert card["trained on"]
+        assert card["figures"]["BLEU-4"] >= 15
+        assert card["figures"]["correctness"] >= 0.62
+        assert card["recipe"]["model"]["mode"] == one.mode
