@@ -22,7 +22,8 @@ SHEEP = [[0.10, 0.22, 0.92, 0.70]]
 
 @pytest.fixture(scope="module", params=MODELS, ids="-".join)
 def model(request: pytest.FixtureRequest) -> Captioner:
-    return attnviz.load_model(*request.param, device="cpu")
+    name, mode = request.param
+    return attnviz.load_model(name, mode, device="cpu")
 
 
 def mass(trace: attnviz.Trace, word: str, boxes: list[list[float]]) -> float:
