@@ -26,12 +26,20 @@ class Inputs(Protocol):
 class PixelStore:
     """Every photo as the network's input, uint8 in memory (150 kB a photo at 224x224)."""
 
-    def __init__(self, model: Captioner, split: Split, flip: bool) -> None:
-        height, width = model.input
-        self.pixels = np.empty((len(split), height, width, 3), np.uint8)
+    def __init__(self, pixels: np.ndarray, flip: bool = False) -> None:
+        self.pixels, self.flip = pixels, flip
+
+    @classmethod
+    def read(cls, model: Captioner, split: Split) -> PixelStore:
+        """Decodes the photos of a split."""
+        store = np.empty((len(split), *model.input, 3), np.uint8)
         for row, pixels in enumerate(inputs(model, split)):
-            self.pixels[row] = pixels
-        self.flip = flip
+            store[row] = pixels
+        return cls(store)
+
+    def mirrored(self) -> PixelStore:
+        """The mirror images, from the same memory."""
+        return PixelStore(self.pixels, not self.flip)
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor]:
         """(B, 3, H, W) in [0, 1], in channels-last memory."""

@@ -133,14 +133,16 @@ class Trainer:
         self.epoch, self.history = 0, []  # type: tuple[int, list[dict[str, float]]]
         self.rng = np.random.default_rng(self.options.seed)
         kinds = [False, True] if self.options.flip else [False]
-        store: Callable[[Split, bool], Inputs]
+        self.inputs: dict[bool, Inputs]
+        self.dev_inputs: Inputs
         if self.frozen:
             model.backbone.requires_grad_(False)
-            store = lambda split, flip: FeatureStore(model, split, flip, config.data.cache, say)  # noqa: E731
+            self.inputs = {flip: FeatureStore(model, train, flip, config.data.cache, say) for flip in kinds}
+            self.dev_inputs = FeatureStore(model, dev, False, config.data.cache, say)
         else:
-            store = lambda split, flip: PixelStore(model, split, flip)  # noqa: E731
-        self.inputs = {flip: store(train, flip) for flip in kinds}
-        self.dev_inputs = store(dev, False)
+            pixels = PixelStore.read(model, train)
+            self.inputs = {False: pixels, True: pixels.mirrored()}
+            self.dev_inputs = PixelStore.read(model, dev)
         self.lessons = {flip: self._lessons(train, flip) for flip in kinds}
         self.dev_lessons = {False: self._lessons(dev, False)}
         self.steps = math.ceil(len(train) / self.options.photos)
