@@ -446,5 +446,6 @@ def test_frames_are_made_by_the_name_of_their_kind(kind: str) -> None:
 def test_boxes_fall_into_cells() -> None:
     """A 10x20 photo, letterboxed into 40x40: it fills rows 10 to 30, and cells are 10 pixels wide."""
     frame = Frame.letterbox((10, 20), (40, 40), (4, 4))
-    np.testing.assert_allclose(frame.to_cells([[0, 0, 1, 1], [0.5, 0.25, 1, 0.75]]), [[1, 0, 3, 4], [2, 1, 3, 3]])
-    assert frame.to_cells([]).shape == (0, 4)
+    boxes = np.array([[0, 0, 1, 1], [0.5, 0.25, 1, 0.75]])
+    np.testing.assert_allclose(frame.to_cells(boxes), np.array([[1, 0, 3, 4], [2, 1, 3, 3]]))
+    assert frame.to_cells(boxes[:0]).shape == (0, 4)
