@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from attnviz.model import load_model
     from attnviz.render import draw
     from attnviz.render.figure import figure
+    from attnviz.render.view import show
     from attnviz.trace import Step, Trace
 
-__all__ = ["AttnvizError", "Frame", "Step", "Trace", "__version__", "draw", "explain", "figure", "load_model"]
+__all__ = ["AttnvizError", "Frame", "Step", "Trace", "__version__", "draw", "explain", "figure", "load_model", "show"]
 
 _HOMES = {
     "Frame": "attnviz.geometry",
@@ -32,6 +33,7 @@ _HOMES = {
     "explain": "attnviz.explain",
     "figure": "attnviz.render.figure",
     "load_model": "attnviz.model",
+    "show": "attnviz.render.view",
 }
 
 

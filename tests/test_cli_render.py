@@ -224,7 +224,7 @@ def test_presets_are_found_by_name_and_are_valid(render: Run, cli: Run, photo: P
     for name in presets():
         assert render("photo.png", "--config", name, "--size", "60", "-q").status == 0
     if IN_SOURCE_TREE.is_dir():
-        assert set(presets()) == {path.stem for path in IN_SOURCE_TREE.glob("*.toml")}
+        assert set(presets()) == {path.stem for path in (IN_SOURCE_TREE / "render").glob("*.toml")}
     assert "did you mean paper?" in cli("render", "photo.png", "--config", "papr").err
 
 

@@ -23,7 +23,7 @@ MODES = {
 }
 """In the order of usefulness. E_i is the encoder's output at cell i, E_:c its channel c, d the decoder's state."""
 
-FORMATS = ("png", "gif", "apng", "webp", "mp4", "arrays")
+FORMATS = ("png", "gif", "apng", "webp", "mp4", "html", "arrays")
 FIGURE_FORMATS = ("pdf", "svg", "png")
 
 SCALES = ("shared", "uniform", "step")

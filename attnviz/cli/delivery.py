@@ -50,9 +50,11 @@ def checked(drawing: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def deliver(
-    trace: Trace, photo: Photo, folder: Path | None, formats: Sequence[str], drawing: Mapping[str, Any]
+    traces: Sequence[Trace], photo: Photo, folder: Path | None, formats: Sequence[str], drawing: Mapping[str, Any]
 ) -> list[Path]:
     """Draws into `folder`, or to standard output where it is None; returns the files written.
+
+    The first of the photo's traces is drawn; a page has the others too.
 
     Raises:
         AttnvizError: an option that does not fit the trace, or a folder that cannot be written.
@@ -60,7 +62,7 @@ def deliver(
     from attnviz.render import draw, write
 
     if folder is not None:
-        return draw(trace, photo, folder, formats=formats, **drawing)
-    write(trace, photo, sys.stdout.buffer, format=formats[0], **drawing)
+        return draw(traces[0], photo, folder, formats=formats, compare=traces[1:], **drawing)
+    write(traces[0], photo, sys.stdout.buffer, format=formats[0], compare=traces[1:], **drawing)
     sys.stdout.buffer.flush()
     return []

@@ -56,7 +56,7 @@ def command(
     named = photo.name if image is None or trace.image is None else trace.image.name
     folder = None if out == STDOUT else result_folders([named], out)[0]
     with Report(1, as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
-        report.done(file, trace, deliver(trace, photo, folder, formats, drawing), folder)
+        report.done(file, trace, deliver([trace], photo, folder, formats, drawing), folder)
     return report.status
 
 

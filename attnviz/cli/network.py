@@ -48,7 +48,9 @@ class Loading:
         self._allow_interrupts()
 
     def start(self) -> None:
-        """Begins to load; returns at once."""
+        """Begins to load, if that has not begun; returns at once."""
+        if self._thread.ident is not None:
+            return
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self._handler = signal.signal(signal.SIGINT, _leave_at_once)

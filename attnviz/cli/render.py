@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from attnviz.cli.choices import MODES
 from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
 from attnviz.cli.network import Loading
 from attnviz.cli.options import common_options, drawing_options, model_options
 from attnviz.cli.output import Report
 from attnviz.cli.places import STDIN, result_folders
+from attnviz.cli.sources import Source, compared, sources
+from attnviz.cli.types import Names
 
 if TYPE_CHECKING:
     from attnviz.image import Photo
@@ -22,7 +25,6 @@ BATCH_PIXELS = 50_000_000
 """Photos are described in batches of at most so many, and held in memory meanwhile."""
 
 ASKED = ("text", "beam", "hard", "seed")
-LOADED = ("model", "mode", "device")
 
 
 class Job(NamedTuple):
@@ -37,6 +39,7 @@ class Job(NamedTuple):
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("-o", "--out", metavar="DIR", help="Folder for the results; - writes one file to standard output.")
 @model_options
+@click.option("--modes", type=Names("mode", MODES), help="For the page (-f html): modes to switch between.")
 @drawing_options
 @common_options
 @click.pass_context
@@ -46,6 +49,10 @@ def command(
     images: tuple[str, ...],
     out: str | None,
     formats: tuple[str, ...],
+    model: str,
+    mode: str | None,
+    modes: tuple[str, ...] | None,
+    device: str,
     max_pixels: int,
     as_json: bool,
     quiet: bool,
@@ -62,18 +69,34 @@ def command(
     formats = check_output(ctx, out, formats, len(images), as_json)
     folders = result_folders(images, None if out == STDOUT else out)
     asked = {key: options.pop(key) for key in ASKED}
-    loading = Loading(threads=options["threads"], **{key: options.pop(key) for key in LOADED})
+    networks = [
+        Loading(model=source.model, mode=source.mode, device=device, threads=options["threads"])
+        for source in _sources(ctx, model, mode, modes, formats)
+    ]
     report = Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT)
-    with loading, report:
+    with networks[0], report:
         if any(image == STDIN or Path(image).is_file() for image in images):
-            loading.start()
+            networks[0].start()
         drawing = checked(options)
         for jobs in _batches(_read(images, folders, max_pixels, report)):
-            for job, trace in zip(jobs, loading.explain([job.photo for job in jobs], asked), strict=True):
+            for job, traces in zip(jobs, compared(networks, [job.photo for job in jobs], asked), strict=True):
                 folder = None if out == STDOUT else job.folder
                 with report.photo(job.name):
-                    report.done(job.name, trace, deliver(trace, job.photo, folder, formats, drawing), folder)
+                    report.done(job.name, traces[0], deliver(traces, job.photo, folder, formats, drawing), folder)
     return report.status
+
+
+def _sources(
+    ctx: click.Context, model: str, mode: str | None, modes: tuple[str, ...] | None, formats: Sequence[str]
+) -> list[Source]:
+    """The networks: one, or for a page one for each mode."""
+    if modes is None:
+        return [Source(model, mode)]
+    if mode is not None:
+        raise click.UsageError("--mode chooses one and --modes several; give one of the two", ctx)
+    if "html" not in formats:
+        raise click.UsageError("--modes is for the page; add -f html, or compare them with 'attnviz figure'", ctx)
+    return sources([model], modes)
 
 
 def _read(images: Sequence[str], folders: Sequence[Path], max_pixels: int, report: Report) -> Iterator[Job]:

@@ -62,7 +62,7 @@ def compared(networks: Sequence[Loading], photos: Sequence[Photo], asked: dict[s
     """For each photo its traces, one for each network: the first writes the words, the others read the same ones."""
     columns = [networks[0].explain(photos, asked)]
     for network in networks[1:]:
-        network.start()
+        network.start()  # one after the other: each needs the machine for itself
         texts = [asked["text"] or trace.caption for trace in columns[0]]
         columns.append(network.explain(photos, {**asked, "text": texts}))
     return [list(of_one) for of_one in zip(*columns, strict=True)]

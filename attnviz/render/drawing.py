@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnviz._version import __version__
-from attnviz.errors import ConfigError, TraceError
+from attnviz.errors import ConfigError
 from attnviz.image import Photo, Source, load
 from attnviz.render.folder import Folder, output_errors
 from attnviz.render.options import DrawOptions
@@ -30,6 +30,7 @@ def draw(
     out: str | os.PathLike[str],
     *,
     formats: Sequence[str] = FORMATS,
+    compare: Sequence[Trace] = (),
     **options: Any,
 ) -> list[Path]:
     """Draws a trace into a folder: pictures and animations, `trace.npz` and `summary.json`.
@@ -42,6 +43,7 @@ def draw(
         image: the photo, as `attnviz.image.load` takes it (a path, bytes, a PIL image, an array), or a Photo.
         out: the folder.
         formats: names in WRITERS.
+        compare: traces of the same photo and words, of other modes or models; the page ("html") switches between them.
         options: the fields of DrawOptions.
 
     Returns:
@@ -55,7 +57,7 @@ def draw(
     """
     writers = [_writer(name) for name in ([formats] if isinstance(formats, str) else dict.fromkeys(formats))]
     chosen = _options(options)
-    pictures = _pictures(trace, image, chosen)
+    pictures = _pictures(trace, image, chosen, compare)
     with Folder(out) as folder:
         for writer in writers:
             _run(folder, list(writer.jobs(pictures)), chosen.threads)
@@ -64,11 +66,19 @@ def draw(
         return folder.commit({"attnviz": __version__, "trace": trace.summary(), "options": chosen.to_dict()})
 
 
-def write(trace: Trace, image: Source | Photo | Any, stream: BinaryIO, *, format: str = "gif", **options: Any) -> None:
+def write(
+    trace: Trace,
+    image: Source | Photo | Any,
+    stream: BinaryIO,
+    *,
+    format: str = "gif",
+    compare: Sequence[Trace] = (),
+    **options: Any,
+) -> None:
     """Draws a trace as one file, to a binary stream such as standard output.
 
     Args:
-        trace, image, options: as for `draw`.
+        trace, image, compare, options: as for `draw`.
         stream: gets the file; it need not be seekable.
         format: a name in WRITERS. "png" gives a file for each step, so `steps` must choose one.
 
@@ -76,7 +86,7 @@ def write(trace: Trace, image: Source | Photo | Any, stream: BinaryIO, *, format
         AttnvizError: as for `draw`.
     """
     writer = _writer(format)
-    jobs = list(writer.jobs(_pictures(trace, image, _options(options))))
+    jobs = list(writer.jobs(_pictures(trace, image, _options(options), compare)))
     if len(jobs) != 1:
         raise ConfigError(f"{format}: {len(jobs)} steps make {len(jobs)} files; choose one step")
     with output_errors("output"):
@@ -93,10 +103,8 @@ def _run(folder: Folder, jobs: list[Job], threads: int | None) -> None:
         pass
 
 
-def _pictures(trace: Trace, image: Any, options: DrawOptions) -> Pictures:
-    if len(trace) == 0:
-        raise TraceError("the trace has no steps, so there is nothing to draw")
-    return Pictures(trace, image if isinstance(image, Photo) else load(image), options)
+def _pictures(trace: Trace, image: Any, options: DrawOptions, compare: Sequence[Trace]) -> Pictures:
+    return Pictures(trace, image if isinstance(image, Photo) else load(image), options, compare)
 
 
 def _options(options: dict[str, Any]) -> DrawOptions:

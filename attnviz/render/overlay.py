@@ -34,7 +34,12 @@ ONSET = 0.08  # of the range, over which opacity also sets in gently: else an ed
 
 def heat_table(cmap: str, opacity: float) -> Bytes:
     """(3, 256, 256) uint8: channel, level, photo value -> value; level 0 gives the photo value itself."""
-    return ramp_table(colours(cmap), opacity)
+    return table("heat", cmap, opacity)
+
+
+def spotlight_table(opacity: float) -> Bytes:
+    """(3, 256, 256) uint8, as `heat_table`: black over the photo, least at the top level."""
+    return table("spotlight", "", opacity)
 
 
 def ramp_table(ramp: Bytes, opacity: float) -> Bytes:
@@ -42,14 +47,17 @@ def ramp_table(ramp: Bytes, opacity: float) -> Bytes:
     return _blend(ramp, _strength() * opacity)
 
 
-def spotlight_table(opacity: float) -> Bytes:
-    """(3, 256, 256) uint8, as `heat_table`: black over the photo, least at the top level."""
-    return _blend(np.zeros((256, 3), np.uint8), (1 - _strength()) * opacity)
-
-
 def table(style: str, cmap: str, opacity: float) -> Bytes:
     """The table of a style that paints areas, "heat" or "spotlight"."""
-    return spotlight_table(opacity) if style == "spotlight" else heat_table(cmap, opacity)
+    colour, strength = layer(style, cmap)
+    return _blend(colour, strength * opacity)
+
+
+def layer(style: str, cmap: str) -> tuple[Bytes, npt.NDArray[np.float64]]:
+    """What a style lays over the photo at each level: (256, 3) uint8 colours and (256,) strengths from 0 to 1."""
+    if style == "spotlight":
+        return np.zeros((256, 3), np.uint8), 1 - _strength()
+    return colours(cmap), _strength()
 
 
 def _strength() -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from attnviz.errors import ImageError
 from attnviz.geometry import Frame
+from attnviz.render.compare import check_words
 from attnviz.render.contour import KEYS, Contours
 from attnviz.render.heatmap import Scale, scales
 from attnviz.render.overlay import Overlay, dimmed, table
@@ -57,19 +58,27 @@ class Pictures:
         trace: its frame, or without one the whole photo stretched over the grid.
         photo: the photo, or a smaller or larger copy of it.
         options: how to draw.
+        compared: further traces of the photo, with the same words, for formats that show several.
 
     Raises:
-        ImageError: the photo has another shape than the one the trace was made from.
-        ConfigError: steps that the trace does not have.
+        ImageError: the photo has another shape than the one a trace was made from.
+        ConfigError: steps that the trace does not have, or compared traces of other words.
     """
 
-    def __init__(self, trace: Trace, photo: Photo, options: DrawOptions) -> None:
+    def __init__(self, trace: Trace, photo: Photo, options: DrawOptions, compared: Sequence[Trace] = ()) -> None:
         self.trace = trace
         self.options = options
+        self.name = photo.name if trace.image is None else trace.image.name
+        self.traces = (trace, *compared)
+        check_words(self.traces)
+        for other in compared:
+            if other.frame is not None:
+                check_shape(photo, other.frame)
         self.frame = trace.frame or Frame.stretch(photo.size, photo.size, trace.grid)
         self.steps = options.chosen(len(trace))
         check_shape(photo, self.frame)
         pixels = resized(photo.pixels, options.size)
+        self.pixels = pixels  # the photo as it is
         self.size: Size = (pixels.shape[0], pixels.shape[1])
         self._density = trace.density
         self.scales = scales(options.scale, self._density, self.steps, self.frame)

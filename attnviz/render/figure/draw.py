@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.errors import ConfigError, TraceError
+from attnviz.errors import ConfigError
 from attnviz.image import Photo, load
+from attnviz.render.compare import check_words, names_of
 from attnviz.render.figure.bars import Legend, density_bar, difference_bar
 from attnviz.render.figure.boxes import Outlines, draw_outlines, outlines
 from attnviz.render.figure.layout import Block, Measures, Place, arrange
@@ -75,7 +76,7 @@ def figure(
     rows = rows_for(len(compared[0]), chosen.difference)
     around = [boxes] if len(photos) == 1 and not _is_list_of_boxes(boxes) else boxes
     drawn = outlines(around, photos)
-    return _Composer(subjects, rows, row_labels(compared, labels), drawn, chosen).compose()
+    return _Composer(subjects, rows, _labels(compared[0], labels), drawn, chosen).compose()
 
 
 class _Composer:
@@ -238,18 +239,13 @@ def _widest(found: Mapping[tuple[int, Row], Sequence[Scale]]) -> Scale:
     return max((scale for part in found.values() for scale in part), key=lambda scale: scale.top)
 
 
-def row_labels(compared: Sequence[Sequence[Trace]], labels: Sequence[str] | None) -> list[str]:
+def _labels(traces: Sequence[Trace], labels: Sequence[str] | None) -> list[str]:
     """What the compared rows are called."""
-    first = compared[0]
-    if labels is not None:
-        if len(labels) != len(first):
-            raise ConfigError(f"labels: {len(labels)} names for {len(first)} rows; give one for each")
-        return [str(label) for label in labels]
-    for names in ([trace.mode for trace in first], [trace.model for trace in first]):
-        if all(names) and len(set(names)) == len(names):
-            return [str(name) for name in names]
-    both = [" ".join(filter(None, (trace.model, trace.mode))) for trace in first]
-    return both if len(set(both)) == len(both) else [f"{name or 'trace'} {i + 1}" for i, name in enumerate(both)]
+    if labels is None:
+        return names_of(traces)
+    if len(labels) != len(traces):
+        raise ConfigError(f"labels: {len(labels)} names for {len(traces)} rows; give one for each")
+    return [str(label) for label in labels]
 
 
 def _options(options: dict[str, Any]) -> FigureOptions:
@@ -277,10 +273,7 @@ def _pairs(traces: Any, images: Any) -> tuple[list[Photo], list[list[Trace]]]:
     for of_one in compared:
         if not of_one or not all(isinstance(trace, Trace) for trace in of_one):
             raise ConfigError("figure draws traces, as attnviz.explain gives them")
-        if any(len(trace) == 0 for trace in of_one):
-            raise TraceError("the trace has no steps, so there is nothing to draw")
-        if any(trace.tokens != of_one[0].tokens for trace in of_one):
-            raise ConfigError("traces of different words cannot be compared; explain the photo with the same text")
+        check_words(of_one)
         if len(of_one) != len(compared[0]):
             raise ConfigError("each photo needs as many traces to compare as the others")
     return [source if isinstance(source, Photo) else load(source) for source in sources], compared

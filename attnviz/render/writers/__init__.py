@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnviz.render.writers import apng, arrays, gif, mp4, png, webp
+from attnviz.render.writers import apng, arrays, gif, html, mp4, png, webp
 from attnviz.render.writers.base import Job, Writer
 
 __all__ = ["WRITERS", "Job", "Writer"]
@@ -13,5 +13,6 @@ WRITERS: dict[str, Writer] = {
     "apng": Writer("an animation in full colour", apng.jobs),
     "webp": Writer("a small animation in full colour", webp.jobs),
     "mp4": Writer("a video, for slides (needs the extra 'video')", mp4.jobs),
+    "html": Writer("a page to explore, in one file", html.jobs),
     "arrays": Writer("the heatmaps as numbers, for numpy", arrays.jobs),
 }

@@ -1,0 +1,30 @@
+"""Traces of one photo, side by side: they must have the same words, and each needs a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attnviz.errors import ConfigError, TraceError
+
+if TYPE_CHECKING:
+    from attnviz.trace import Trace
+
+
+def check_words(traces: Sequence[Trace]) -> None:
+    """Raises TraceError for a trace without steps, ConfigError for traces of different words."""
+    if any(len(trace) == 0 for trace in traces):
+        raise TraceError("the trace has no steps, so there is nothing to draw")
+    if any(trace.tokens != traces[0].tokens for trace in traces):
+        raise ConfigError("traces of different words cannot be compared; explain the photo with the same text")
+
+
+def names_of(traces: Sequence[Trace]) -> list[str]:
+    """What tells the traces apart: their modes, or their models where the modes are the same, or both, or numbers."""
+    for names in ([trace.mode for trace in traces], [trace.model for trace in traces]):
+        if all(names) and len(set(names)) == len(names):
+            return [str(name) for name in names]
+    both = [" ".join(filter(None, (trace.model, trace.mode))) for trace in traces]
+    if len(set(both)) == len(both) and all(both):
+        return both
+    return [f"{name or 'trace'} {number}" for number, name in enumerate(both, 1)]

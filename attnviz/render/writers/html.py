@@ -1,0 +1,161 @@
+"""HTML: one page for a photo, with everything in it: it asks for nothing from outside, and works from a file.
+
+The page holds the photo once and the weights of every trace, and paints the overlays itself: the JavaScript beside this
+package's `page` folder follows the same law as `geometry` and `heatmap`, and takes colours, strengths and scales from
+here. The style "contour" has no page of its own and is shown as "heat".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+import zlib
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from attnviz._version import __version__
+from attnviz.geometry import Frame
+from attnviz.render.colorbar import GREY
+from attnviz.render.compare import names_of
+from attnviz.render.heatmap import SCALES, THRESHOLD, UNIFORM_TOP, scales, scales_of_peaks
+from attnviz.render.overlay import OPACITY, UNSEEN, layer
+from attnviz.render.text import printable
+from attnviz.render.writers.base import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from attnviz.render.pictures import Pictures
+    from attnviz.trace import Trace
+
+QUALITY = 88  # of the photo's JPEG: above, files grow faster than anybody sees
+SCRIPTS = ("overlay.js", "chart.js", "app.js")
+DEPTH = 65535  # parts of a step's peak that weights are kept in
+
+# Nothing may be fetched from anywhere, and no script or style runs but the page's own, known by their hashes.
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def jobs(pictures: Pictures) -> Iterator[Job]:
+    """`attention.html`."""
+    yield Job("attention.html", lambda stream: write(pictures, stream))
+
+
+def write(pictures: Pictures, stream: BinaryIO) -> None:
+    """Writes the page."""
+    stream.write(page(pictures).encode())
+
+
+def page(pictures: Pictures) -> str:
+    """The page as text."""
+    style, script, template = (_source(name) for name in ("page.css", "scripts", "page.html"))
+    jpeg = io.BytesIO()
+    Image.fromarray(pictures.pixels).save(jpeg, "JPEG", quality=QUALITY, optimize=True, progressive=True)
+    parts = {
+        "policy": POLICY.format(style=_digest(style), script=_digest(script)),
+        "version": __version__,
+        "style": style,
+        "photo": base64.b64encode(jpeg.getvalue()).decode(),
+        "data": embedded(contents(pictures)),
+        "script": script,
+    }
+    pieces = template.split("{")
+    # Not str.format: whatever the parts hold stands as it is.
+    return pieces[0] + "".join(parts[piece.split("}")[0]] + piece.split("}", 1)[1] for piece in pieces[1:])
+
+
+def embedded(value: Any) -> str:
+    """JSON that can stand within a script element: no character in it can end the element or begin a comment."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def contents(pictures: Pictures) -> dict[str, Any]:
+    """What the page shows, JSON-ready: see app.js."""
+    options, steps = pictures.options, pictures.steps
+    style = "heat" if options.style == "contour" else options.style
+    colours, strength = layer(style, options.cmap)
+    tokens = [printable(token) for token in pictures.trace.tokens]
+    frames = [
+        trace.frame or Frame.stretch(pictures.frame.photo, pictures.frame.photo, trace.grid)
+        for trace in pictures.traces
+    ]
+    peaks = [
+        [scale.top for scale in scales("step", trace.density, steps, frame)]
+        for trace, frame in zip(pictures.traces, frames, strict=True)
+    ]
+    every = [peak for of_one in peaks for peak in of_one]
+    tops = {name: scales_of_peaks(name, every)[0] for name in SCALES}
+    names = names_of(pictures.traces)
+    return {
+        "version": __version__,
+        "name": printable(pictures.name),
+        "tokens": tokens,
+        "steps": list(steps),
+        "words": [tokens[step] for step in steps],
+        "size": list(pictures.size),
+        "modes": [
+            _mode(trace, frame, steps, name) for trace, frame, name in zip(pictures.traces, frames, names, strict=True)
+        ],
+        "tops": {"shared": tops["shared"].top, "uniform": UNIFORM_TOP, "step": peaks},
+        "clipped": {name: scale.clipped for name, scale in tops.items()},
+        "colours": colours.tobytes().hex(),
+        "strength": [round(float(value), 5) for value in strength],
+        "threshold": THRESHOLD,
+        "unseen": UNSEEN,
+        "grey": GREY,
+        "scale": options.scale,
+        "cells": options.cells,
+        "opacity": OPACITY[style] if options.opacity is None else options.opacity,
+        "duration": options.duration,
+    }
+
+
+def _mode(trace: Trace, frame: Frame, steps: Sequence[int], name: str) -> dict[str, Any]:
+    weights = trace.weights[list(steps)]
+    peaks = weights.max(axis=(1, 2))
+    chosen = [trace.steps[step] for step in steps]
+    known = all(step.logprob is not None and not math.isnan(step.logprob) for step in chosen)
+    return {
+        "label": name,
+        "mode": trace.mode,
+        "model": trace.model,
+        "grid": list(trace.grid),
+        "frame": frame.to_dict(),
+        "weights": packed(weights, peaks),
+        "peaks": [float(peak) for peak in peaks],
+        "probabilities": [round(min(1.0, math.exp(step.logprob or 0.0)), 5) for step in chosen] if known else None,
+        "entropy": [round(step.entropy, 5) for step in chosen],
+        "notes": trace.summary()["notes"],
+    }
+
+
+def packed(weights: npt.NDArray[np.float32], peaks: npt.NDArray[np.float32]) -> str:
+    """(S, h, w) weights as 16-bit parts of each step's peak: all high bytes, then all low ones, deflated, in base64."""
+    parts = np.rint(weights / np.maximum(peaks, np.finfo(np.float32).tiny)[:, None, None] * DEPTH).astype(np.uint16)
+    planes = np.stack([parts >> 8, parts & 255]).astype(np.uint8)
+    return base64.b64encode(zlib.compress(planes.tobytes(), 9)).decode()
+
+
+@lru_cache(maxsize=4)
+def _source(name: str) -> str:
+    folder = files("attnviz.render") / "page"
+    if name == "scripts":
+        body = "\n".join((folder / script).read_text(encoding="utf-8") for script in SCRIPTS)
+        return f'"use strict";\n(() => {{\n{body}}})();\n'
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
