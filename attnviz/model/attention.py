@@ -109,9 +109,6 @@ class Attention(nn.Module):
         width: A, the size that `general`, `concat` and `channel-general` project to.
     """
 
-    summary: ClassVar[str]
-    formula: ClassVar[str]
-    over: ClassVar[str] = "cells"
     fixed_grid: ClassVar[bool] = False
 
     def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
@@ -147,8 +144,7 @@ class Attention(nn.Module):
 
 
 class Dot(Attention):
-    summary = "dot product of the cell and the decoder's state"
-    formula = "s_i = E_i . d"
+    """s_i = E_i . d (Luong et al. 2015). Needs C == D, else ModelError."""
 
     def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
         if channels != state:
@@ -165,8 +161,7 @@ class Dot(Attention):
 
 
 class General(Attention):
-    summary = "dot product after a learned projection of both sides"
-    formula = "s_i = (We E_i) . (Wd d)"
+    """s_i = (We E_i) . (Wd d), projected to A on both sides, without bias (Luong et al. 2015)."""
 
     def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
         super().__init__(channels, state, cells, width)
@@ -181,8 +176,7 @@ class General(Attention):
 
 
 class Concat(Attention):
-    summary = "a small network on cell and state together (additive)"
-    formula = "s_i = w . tanh(Wc [E_i ; d])"
+    """s_i = w . tanh(Wc [E_i ; d]), without bias (Luong et al. 2015; Bahdanau et al. 2015)."""
 
     def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
         super().__init__(channels, state, cells, width)
@@ -205,7 +199,6 @@ class _Channel(Attention):
     normalised to sum 1, and uniform where that sum is zero: a class-activation map (Zhou et al. 2016) in effect.
     """
 
-    over = "channels"
     fixed_grid = True
 
     def prepare(self, values: Tensor) -> Features:
@@ -225,8 +218,7 @@ class _Channel(Attention):
 
 
 class ChannelDot(_Channel):
-    summary = "the article's listing of Dot: the state weighs cells, channels are scored"
-    formula = "s_c = sum_i d_i relu(E)_ic"
+    """s_c = sum_i d_i P_ic: the state weighs cells, channels are scored. Needs D == N, else ModelError."""
 
     def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
         if state != cells:
@@ -241,8 +233,7 @@ class ChannelDot(_Channel):
 
 
 class ChannelGeneral(_Channel):
-    summary = "the article's listing of General: projections over cells, channels are scored"
-    formula = "s_c = (Wd d) . (We relu(E)_:c)"
+    """s_c = (Wd d) . (We P_:c), with We: N -> A and Wd: D -> A, without bias."""
 
     def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
         super().__init__(channels, state, cells, width)
@@ -257,10 +248,11 @@ class ChannelGeneral(_Channel):
 
 
 class FlatConcat(Attention):
-    """tanh bounds the scores to [-1, 1], so no weight exceeds e / (e + (N - 1) / e): 3.65 % for 14x14."""
+    """s = tanh(FC([d ; flatten(E)])), FC: D + N C -> N with bias.
 
-    summary = "the article's listing of Concat: one layer on the state and the whole flattened grid"
-    formula = "s = tanh(FC([d ; flatten(E)]))"
+    tanh bounds the scores to [-1, 1], so no weight exceeds e / (e + (N - 1) / e): 3.65 % for 14x14.
+    """
+
     fixed_grid = True
 
     def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
