@@ -108,17 +108,15 @@ def collate(lessons: Sequence[Lesson], rows: np.ndarray, mirrored: bool) -> Batc
     return Batch(rows, mirrored, *(torch.from_numpy(array) for array in arrays))
 
 
-def epoch(
-    lessons: dict[bool, list[Lesson]], photos: int, rng: np.random.Generator, shuffle: bool = True
+def batches(
+    lessons: dict[bool, list[Lesson]], order: np.ndarray, photos: int, rng: np.random.Generator | None = None
 ) -> Iterator[Batch]:
-    """Every photo once; each batch mirrored or not by a coin, where `lessons` has both kinds.
+    """The photos of `order`, `photos` at a time; each batch mirrored or not by a coin.
 
     Args:
-        lessons: mirrored -> one lesson per photo.
-        photos: photos per batch.
+        lessons: mirrored -> one lesson per photo; without mirrored ones there is no coin.
+        rng: throws the coin; None for none.
     """
-    count = len(lessons[False])
-    order = rng.permutation(count) if shuffle else np.arange(count)
-    for start in range(0, count, photos):
-        mirrored = True in lessons and shuffle and bool(rng.random() < 0.5)
+    for start in range(0, len(order), photos):
+        mirrored = True in lessons and rng is not None and bool(rng.random() < 0.5)
         yield collate(lessons[mirrored], np.sort(order[start : start + photos]), mirrored)

@@ -13,6 +13,16 @@ from attnviz.model.captioner import ModelConfig
 
 T = TypeVar("T")
 
+TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "list[str]": (str,),
+    "list[float]": (float, int),
+}
+"""What a setting of each type may be in TOML; of a list, its elements."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -20,6 +30,9 @@ class DataConfig:
 
     Attributes:
         train, dev: splits, as `attnviz.data.Split` takes them.
+        extra: further splits to learn from; photos without captions get sentences made from their objects.
+        rates: how often an epoch takes each photo of `train` and of every one of `extra`, such as [1, 2, 0.3]; all once
+            when left out.
         cache: folder for the frozen backbone's features (about 350 kB per photo, with its mirror image).
         about: what the data are, in a few words; stored in the checkpoint's card, where `attnviz models` shows it.
         minimum: a word enters the vocabulary when it occurs this often.
@@ -28,6 +41,8 @@ class DataConfig:
 
     train: str
     dev: str
+    extra: list[str] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
     cache: str = ".attnviz-cache"
     about: str = ""
     minimum: int = 5
@@ -124,13 +139,14 @@ def _fill(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def _check(kind: type[Any], values: Mapping[str, Any]) -> None:
     """Raises ConfigError for an unknown key, a missing one, or a value of another type than the field's."""
-    known = {f.name: f for f in fields(kind) if str(f.type) in ("str", "int", "float", "bool")}
+    known = {f.name: f for f in fields(kind) if str(f.type) in TYPES}
     for key, value in values.items():
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; there are {', '.join(known)}")
         wanted = str(known[key].type)
-        if type(value).__name__ != wanted and not (wanted == "float" and type(value) is int):
+        each, kinds = (value, TYPES[wanted]) if isinstance(value, list) else ([value], TYPES[wanted])
+        if isinstance(value, list) != wanted.startswith("list") or any(type(one) not in kinds for one in each):
             raise ConfigError(f"setting {key!r} must be of type {wanted}, not {type(value).__name__}")
     for key, one in known.items():
-        if one.default is MISSING and key not in values:
+        if one.default is MISSING and one.default_factory is MISSING and key not in values:
             raise ConfigError(f"setting {key!r} is missing")

@@ -7,7 +7,7 @@ import importlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from attnviz.data import Split
-from attnviz.errors import ConfigError, DataError
+from attnviz.errors import ConfigError
 from attnviz.model import Captioner, load_checkpoint, save_checkpoint
 from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrained
 from attnviz.model.vocabulary import PAD, Vocabulary
-from attnviz.train.batches import Batch, Lesson, epoch, lesson
+from attnviz.train.batches import Batch, Lesson, batches, lesson
+from attnviz.train.corpus import Joined, count, draw, teachable
 from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, word_loss
@@ -49,15 +50,13 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.train.seed)
-    train, dev = Split(config.data.train), Split(config.data.dev)
-    for split in (train, dev):
-        if any(not record.captions for record in split):
-            raise DataError(f"{split.lines}: a photo without captions cannot teach; remove it")
-    vocabulary = Vocabulary.build((c.words for record in train for c in record.captions), config.data.minimum)
+    splits, dev = [Split(path) for path in (config.data.train, *config.data.extra)], Split(config.data.dev)
+    records = [record for split in splits for record in teachable(split)]
+    vocabulary = Vocabulary.build((c.words for record in records for c in record.captions), config.data.minimum)
     model = _build(config, vocabulary)
     h, w = model.grid
-    say(f"{len(train)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
-    trainer = Trainer(config, model, train, dev, say)
+    say(f"{len(records)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
+    trainer = Trainer(config, model, splits, dev, say)
     trainer.resume()
     while trainer.epoch < config.train.epochs:
         trainer.run_epoch()
@@ -116,43 +115,50 @@ def _facts(config: FitConfig) -> dict[str, Any]:
     from dataclasses import asdict
 
     facts = asdict(config)
-    facts["data"] = {
-        key: Path(value).name if key in ("train", "dev") else value
-        for key, value in facts["data"].items()
-        if key != "cache"
-    }
+    data = {key: value for key, value in facts["data"].items() if key != "cache"}
+    data |= {key: Path(data[key]).name for key in ("train", "dev")}
+    facts["data"] = data | {"extra": ["/".join(Path(path).parts[-2:]) for path in data["extra"]]}
     return {key: facts[key] for key in ("data", "model", "train")}
 
 
 class Trainer:
     """The moving parts of a run: model, its running mean, optimiser, epoch, random state."""
 
-    def __init__(self, config: FitConfig, model: Captioner, train: Split, dev: Split, say: Say) -> None:
+    def __init__(self, config: FitConfig, model: Captioner, splits: Sequence[Split], dev: Split, say: Say) -> None:
         self.config, self.options, self.model, self.say = config, config.train, model, say
         self.frozen = self.options.encoder_rate == 0
         self.epoch, self.history = 0, []  # type: tuple[int, list[dict[str, float]]]
         self.rng = np.random.default_rng(self.options.seed)
+        self.sizes = [len(split) for split in splits]
+        self.rates = config.data.rates or [1.0] * len(splits)
+        if len(self.rates) != len(splits) or min(self.rates) < 0:
+            raise ConfigError(f"rates: {len(splits)} splits need as many rates of at least 0, not {self.rates}")
         kinds = [False, True] if self.options.flip else [False]
         self.inputs: dict[bool, Inputs]
         self.dev_inputs: Inputs
         if self.frozen:
             model.backbone.requires_grad_(False)
-            self.inputs = {flip: FeatureStore(model, train, flip, config.data.cache, say) for flip in kinds}
+            self.inputs = {
+                flip: Joined([FeatureStore(model, split, flip, config.data.cache, say) for split in splits], self.sizes)
+                for flip in kinds
+            }
             self.dev_inputs = FeatureStore(model, dev, False, config.data.cache, say)
         else:
-            pixels = PixelStore.read(model, train)
-            self.inputs = {False: pixels, True: pixels.mirrored()}
+            stores = [PixelStore.read(model, split) for split in splits]
+            self.inputs = {False: Joined(stores, self.sizes)}
+            if self.options.flip:
+                self.inputs[True] = Joined([store.mirrored() for store in stores], self.sizes)
             self.dev_inputs = PixelStore.read(model, dev)
-        self.lessons = {flip: self._lessons(train, flip) for flip in kinds}
+        self.lessons = {flip: [one for split in splits for one in self._lessons(split, flip)] for flip in kinds}
         self.dev_lessons = {False: self._lessons(dev, False)}
-        self.steps = math.ceil(len(train) / self.options.photos)
+        self.steps = math.ceil(count(self.sizes, self.rates) / self.options.photos)
         self.optimiser = self._optimiser()
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
         self.step = 0
 
     def _lessons(self, split: Split, flip: bool) -> list[Lesson]:
         vocabulary, captions = self.model.vocabulary, self.config.data.captions
-        pairs = zip(split, frames(self.model, split), strict=True)
+        pairs = zip(teachable(split), frames(self.model, split), strict=True)
         return [lesson(record, vocabulary, frame, captions, flip) for record, frame in pairs]
 
     def _optimiser(self) -> torch.optim.Optimizer:
@@ -173,7 +179,7 @@ class Trainer:
         self.model.train()
         if self.frozen:
             self.model.backbone.eval()
-        for number, batch in enumerate(epoch(self.lessons, self.options.photos, self.rng), 1):
+        for number, batch in enumerate(self._batches(), 1):
             self._set_rate()
             words, boxes = self._losses(self.model, self.inputs[batch.mirrored], batch, self.options.smoothing)
             loss = words + self.options.boxes * boxes if self.options.boxes else words
@@ -199,6 +205,10 @@ class Trainer:
             f"epoch {self.epoch} of {self.options.epochs}: "
             + ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if k != "epoch")
         )
+
+    def _batches(self) -> Iterator[Batch]:
+        order = draw(self.sizes, self.rates, self.rng)
+        return batches(self.lessons, order, self.options.photos, self.rng)
 
     def _set_rate(self) -> None:
         total = self.steps * self.options.epochs
@@ -232,7 +242,7 @@ class Trainer:
         """Losses of the averaged weights on dev, without smoothing."""
         self.average.eval()
         sums, count = {"dev words": 0.0, "dev boxes": 0.0}, 0
-        for batch in epoch(self.dev_lessons, self.options.photos, self.rng, shuffle=False):
+        for batch in batches(self.dev_lessons, np.arange(len(self.dev_lessons[False])), self.options.photos):
             words, boxes = self._losses(self.average, self.dev_inputs, batch, 0.0)
             share = int((batch.target != PAD).sum())
             sums["dev words"] += float(words) * share
