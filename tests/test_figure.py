@@ -40,7 +40,7 @@ def trace(words: tuple[str, ...] = WORDS, mode: str = "concat", seed: int = 0, *
 
 def panels(page: Page) -> list[Any]:
     """The axes that show a photo, without the bars."""
-    return [axes for axes in page.axes if axes.images[0].get_extent() == [0, SIZE[1], SIZE[0], 0]]
+    return [axes for axes in page.axes if list(axes.images[0].get_extent()) == [0, SIZE[1], SIZE[0], 0]]
 
 
 def picture(axes: Any) -> np.ndarray:
@@ -318,7 +318,8 @@ def test_figures_leave_matplotlibs_settings_alone(pixels: np.ndarray) -> None:
     page = figure(trace(), pixels, width=2, dpi=72)
     page.savefig(io.BytesIO(), format="pdf", metadata={"Title": "mine"})
     assert dict(matplotlib.rcParams) == before
-    assert "matplotlib.pyplot" not in sys.modules or not matplotlib.pyplot.get_fignums()
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()
     assert isinstance(page, matplotlib.figure.Figure)
     assert page._repr_png_().startswith(b"\x89PNG")
 

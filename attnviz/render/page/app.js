@@ -192,7 +192,7 @@ function onKey(event) {
   }
 }
 
-// The picture as it stands, with the sentence below it, at the photo's embedded size.
+// The picture as it stands, with the sentence and the colour bar below it, at the photo's embedded size.
 function download() {
   const [height, width] = data.size, canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
   const size = Math.round(Math.min(Math.max(width / 34, 14), 34)), font = `${size}px system-ui, sans-serif`, pad = Math.round(size * 0.6);
@@ -206,7 +206,7 @@ function download() {
     x += long + size * 0.5;
   });
   canvas.width = width;
-  canvas.height = Math.ceil(height + y + size * 3.6);
+  canvas.height = Math.ceil(height + y + size * 5.2);
   pen.fillStyle = "#18181c";
   pen.fillRect(0, 0, width, canvas.height);
   pen.drawImage(get("photo"), 0, 0, width, height);
@@ -222,10 +222,14 @@ function download() {
     pen.fillStyle = current ? "#141416" : "#d8d8de";
     pen.fillText(place.token, place.x, middle, width - 2 * pad);
   }
+  const foot = canvas.height - size * 0.7, top = `${get("ticks").lastChild.textContent} times uniform`;
+  pen.drawImage(get("bar"), pad, foot - size * 2.35, width - 2 * pad, Math.ceil(size * 0.45));
   pen.font = `${Math.round(size * 0.62)}px system-ui, sans-serif`;
   pen.fillStyle = "#a5a5b0";
-  const facts = [data.modes[state.mode].label, `scale ${SCALES[state.scale]}, 0 to ${+topOf().toPrecision(3)} times uniform`, numbers()];
-  pen.fillText(facts.join(" · "), pad, canvas.height - size * 0.7, width - 2 * pad);
+  pen.fillText("0", pad, foot - size * 1.35);
+  pen.fillText(top, width - pad - pen.measureText(top).width, foot - size * 1.35);
+  const facts = [data.modes[state.mode].label, `scale ${SCALES[state.scale]}`, numbers()];
+  pen.fillText(facts.join(" · "), pad, foot, width - 2 * pad);
   canvas.toBlob((blob) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
