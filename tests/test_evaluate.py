@@ -18,6 +18,7 @@ from attnviz.errors import DataError
 from attnviz.evaluate import evaluate
 from attnviz.evaluate.captions import bleu
 from attnviz.evaluate.localization import Tally, centre_weights, targets
+from attnviz.evaluate.objects import SYNONYMS, names_of, names_one, score
 from attnviz.evaluate.report import random_attention
 from attnviz.geometry import Frame
 from attnviz.model import Captioner
@@ -155,3 +156,23 @@ def test_a_split_without_captions_cannot_be_measured(split: Split) -> None:
     split.lines.write_text(json.dumps({"image": "a.png"}))
     with pytest.raises(DataError, match="has no captions"):
         evaluate(Captioner.tiny(), Split(split.lines))
+
+
+def test_names_of_objects() -> None:
+    assert names_of("dining table") == {("dining", "table"), ("dining", "tables"), ("table",), ("tables",)}
+    assert ("benches",) in names_of("bench")
+    assert ("puppies",) in names_of("dog")
+    assert names_one(["a", "red", "double-decker"], ["bus"])
+    assert names_one(["two", "stuffed", "animals"], ["person", "teddy bear"])
+    assert not names_one(["a", "man"], ["person"])
+    assert not names_one(["a", "dogged", "man"], ["dog", "person"])
+    assert "person" not in SYNONYMS
+
+
+def test_the_share_of_captions_that_name_an_object() -> None:
+    captions = [["a", "cat"], ["a", "dog"], ["a", "man"], ["a", "dog"]]
+    objects = [["cat"], ["dog", "cat"], ["person"], ["cat", "person"]]
+    found = score(captions, objects)
+    # The third photo has a person only. "a cat" would be right for all of the other three, what was said for two.
+    assert found == {"named": 2 / 3, "constant": 1.0, "constant caption": "a cat", "photos": 3}
+    assert score(captions[2:3], objects[2:3]) == {}

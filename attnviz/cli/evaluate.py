@@ -72,3 +72,9 @@ def _show(report: Report) -> None:
         for who, found in report.localization.items():
             rows.append((who, f"{found['correctness']:.4f}", f"{found['pointing']:.4f}", f"{found['phrases']:.0f}"))
         print_table(rows)
+    if report.objects:
+        named, constant, photos = (float(report.objects[key]) for key in ("named", "constant", "photos"))
+        said = report.objects["constant caption"]
+        click.echo(
+            f"\n{named:.0%} of {photos:.0f} captions name an object of their photo ({constant:.0%}: always {said!r})"
+        )

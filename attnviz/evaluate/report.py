@@ -13,6 +13,7 @@ import torch
 from attnviz.errors import DataError
 from attnviz.evaluate.captions import bleu
 from attnviz.evaluate.localization import Tally, centre_weights, targets
+from attnviz.evaluate.objects import score
 from attnviz.explain import chunked
 from attnviz.geometry import Frame
 
@@ -34,6 +35,7 @@ class Report:
         localization: who -> `correctness` and `pointing` in [0, 1] and the number of `phrases`; who is the `model`, or
             one of the baselines `uniform`, `centre` and `random` (the same network, its attention's parameters drawn
             anew).
+        objects: how many captions name an object of their photo, see `objects.score`; empty for data without objects.
         captions: photo -> the caption written.
     """
 
@@ -44,6 +46,7 @@ class Report:
     beam: int
     bleu: dict[str, float]
     localization: dict[str, dict[str, float]]
+    objects: dict[str, float | str]
     captions: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,6 +102,7 @@ def evaluate(
         beam=beam,
         bleu=bleu([written[r.image] for r in spoken], [[c.words for c in r.captions] for r in spoken]),
         localization={who: tally.result() for who, tally in tallies.items()} if tallies["model"].mass else {},
+        objects=score([written[r.image] for r in split], [r.objects for r in split]),
         captions={name: " ".join(words) for name, words in written.items()},
     )
 
