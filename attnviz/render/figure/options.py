@@ -31,7 +31,7 @@ class FigureOptions:
         width: of the page: a number of inches, or text with a unit, such as "3.25in", "85mm", "8.5cm" or "246pt"
             (TeX's points, as LaTeX prints `\\columnwidth`).
         dpi: dots an inch of the photos; of everything in a PNG.
-        columns: panels side by side; None for as many as leave each word about as wide as it needs.
+        columns: panels side by side, where there are as many; None for as many as leave words room.
         font: name of a font family or path of a font file; None for DejaVu Sans. What it lacks comes from others.
         font_size: of the words, in points.
         scale, style, cmap, opacity, cells, steps: as in DrawOptions. "shared" is one scale for the whole figure.
@@ -122,9 +122,9 @@ def inches(width: str | float) -> float:
 
 
 def columns_for(options: FigureOptions, panels: int) -> int:
-    """How many panels stand side by side: as asked, or rows of even length of panels wide enough for their words."""
+    """How many panels stand side by side: as many as asked, or rows of even length, wide enough for their words."""
     if options.columns is not None:
-        return int(options.columns)
+        return min(int(options.columns), panels)
     room = max(1, round(options.inches * 72 / (PANEL * min(options.font_size, 10))))
     return math.ceil(panels / math.ceil(panels / room))
 

@@ -1,7 +1,7 @@
 """HTML: one page for a photo, with everything in it: it asks for nothing from outside, and works from a file.
 
-The page holds the photo once and the weights of every trace, and paints the overlays itself: the JavaScript beside this
-package's `page` folder follows the same law as `geometry` and `heatmap`, and takes colours, strengths and scales from
+The page holds the photo once and the weights of every trace, and paints the overlays itself: the JavaScript in the
+folder `page` follows the same law as `geometry` and `heatmap`, and takes colours, strengths and scales from
 here. The style "contour" has no page of its own and is shown as "heat".
 """
 
@@ -14,7 +14,7 @@ import json
 import math
 import zlib
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from attnviz.render.pictures import Pictures
     from attnviz.trace import Trace
 
+FOLDER = Path(__file__).parents[1] / "page"
 QUALITY = 88  # of the photo's JPEG: above, files grow faster than anybody sees
 SCRIPTS = ("overlay.js", "chart.js", "app.js")
 DEPTH = 65535  # parts of a step's peak that weights are kept in
@@ -150,11 +151,10 @@ def packed(weights: npt.NDArray[np.float32], peaks: npt.NDArray[np.float32]) -> 
 
 @lru_cache(maxsize=4)
 def _source(name: str) -> str:
-    folder = files("attnviz.render") / "page"
     if name == "scripts":
-        body = "\n".join((folder / script).read_text(encoding="utf-8") for script in SCRIPTS)
+        body = "\n".join((FOLDER / script).read_text(encoding="utf-8") for script in SCRIPTS)
         return f'"use strict";\n(() => {{\n{body}}})();\n'
-    return (folder / name).read_text(encoding="utf-8")
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:
