@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -12,7 +13,7 @@ import numpy as np
 from attnviz import image as images_module
 from attnviz.errors import ConfigError
 from attnviz.geometry import Frame
-from attnviz.image import MAX_PIXELS, Photo
+from attnviz.image import MAX_PIXELS, Photo, Pixels
 from attnviz.trace import ImageInfo, Trace
 
 if TYPE_CHECKING:
@@ -63,16 +64,66 @@ def explain(
             raise ConfigError(
                 f"{len(texts)} texts for {len(sources)} images; give one string for all, or one per image"
             )
-    settings = {"beam": beam if text is None else None, "hard": hard, "seed": seed if hard == "sample" else None}
     traces = []
     for chunk in chunked(zip(sources, texts, strict=True), batch):
-        photos = [images_module.load(source, max_pixels=max_pixels) for source, _ in chunk]
-        frames = [Frame.of(model.frame_kind, photo.size, model.input, model.grid) for photo in photos]
-        pixels = np.stack([frame.apply(photo.pixels) for frame, photo in zip(frames, photos, strict=True)])
+        inputs = [network_input(model, images_module.load(source, max_pixels=max_pixels)) for source, _ in chunk]
         given = None if text is None else [str(one) for _, one in chunk]
-        found = model.describe(pixels, given, beam=beam, hard=hard, seed=seed)
-        traces += [_trace(model, *one, settings, text is not None) for one in zip(photos, frames, found, strict=True)]
+        traces += describe(model, inputs, given, beam=beam, hard=hard, seed=seed)
     return traces
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """What the network needs of a photo, so that the photo itself need not be kept.
+
+    Attributes:
+        pixels: (h, w, 3) uint8, the size of the network's input.
+        frame: how the photo lies on it.
+        image: which photo it is.
+    """
+
+    pixels: Pixels
+    frame: Frame
+    image: ImageInfo
+
+
+def network_input(model: Captioner, photo: Photo) -> Input:
+    """A photo as the network takes it."""
+    frame = Frame.of(model.frame_kind, photo.size, model.input, model.grid)
+    return Input(frame.apply(photo.pixels), frame, ImageInfo(photo.name, photo.size, photo.sha256))
+
+
+def describe(
+    model: Captioner,
+    inputs: Sequence[Input],
+    texts: Sequence[str] | None = None,
+    *,
+    beam: int = 3,
+    hard: Literal["sample", "argmax"] | None = None,
+    seed: int = 0,
+    fixed: int | None = None,
+) -> list[Trace]:
+    """One forward pass: what `explain` does for each batch.
+
+    Args:
+        texts: given words, one string per photo; None lets the network write.
+        fixed: run at the shape of a batch of so many photos, whatever their number and the length of their captions:
+            a photo then gets the same bits whatever stands beside it.
+
+    Raises:
+        ModelError: as `explain` does.
+    """
+    # Copies of the last photo fill the batch: an empty one might be described at greater length.
+    filling = max(0, (fixed or 0) - len(inputs))
+    pixels = np.stack([one.pixels for one in inputs] + [inputs[-1].pixels] * filling)
+    given = None if texts is None else [*texts, *[texts[-1]] * filling]
+    found = model.describe(pixels, given, beam=beam, hard=hard, seed=seed, steps=model.longest if fixed else 0)
+    settings = {
+        "beam": beam if texts is None else None,
+        "hard": hard,
+        "seed": seed if hard == "sample" else None,
+    }
+    return [_trace(model, one, told, settings, texts is not None) for one, told in zip(inputs, found, strict=False)]
 
 
 def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -91,17 +142,15 @@ def _is_one(images: Any) -> bool:
     return single or (isinstance(images, np.ndarray) and images.ndim < 4)
 
 
-def _trace(
-    model: Captioner, photo: Photo, frame: Frame, found: Description, settings: dict[str, Any], given: bool
-) -> Trace:
+def _trace(model: Captioner, one: Input, found: Description, settings: dict[str, Any], given: bool) -> Trace:
     return Trace(
         weights=found.weights,
         tokens=found.tokens,
         logprobs=found.logprobs,
         scores=found.scores,
         channel_weights=found.channel_weights,
-        frame=frame,
-        image=ImageInfo(photo.name, photo.size, photo.sha256),
+        frame=one.frame,
+        image=one.image,
         model=model.name,
         mode=model.mode,
         settings={key: value for key, value in settings.items() if value is not None}

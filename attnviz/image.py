@@ -104,6 +104,18 @@ def load(source: Source | Image.Image | Photo, *, max_pixels: int = MAX_PIXELS, 
     )
 
 
+def peek(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """(H, W) as the header of an image file has it, before any rotation; None where there is no such header."""
+    from PIL import Image
+
+    try:
+        with _own_settings(), Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+    except Exception:  # `load` will say what is wrong
+        return None
+    return height, width
+
+
 def _read_path(path: Path, label: str, max_pixels: int) -> bytes:
     try:
         if path.is_dir():

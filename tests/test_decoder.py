@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,6 +110,49 @@ def test_a_photo_does_not_depend_on_its_neighbours() -> None:
         (alone,) = model.describe(pixels(5)[i : i + 1], beam=3)
         assert alone.tokens == many[i].tokens
         np.testing.assert_allclose(alone.weights, many[i].weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", SCORES)
+def test_at_fixed_shapes_an_image_gets_the_same_bits_whatever_its_neighbours(mode: str) -> None:
+    model = Captioner.tiny(mode, seed=3)
+    with torch.no_grad():
+        model.decoder.embed.weight *= 6  # captions of many lengths
+    values = 4 * torch.randn(30, 4, model.config.channels, generator=torch.Generator().manual_seed(1))
+
+    def bits(images: torch.Tensor) -> list[tuple[object, ...]]:
+        found = model.follow(images, model.write(images, beam=2), steps=model.longest)
+        return [(one.tokens, one.weights.tobytes(), one.logprobs.tobytes()) for one in found]
+
+    known = [bits(values[[i] * 4])[0] for i in range(30)]
+    assert len({len(tokens) for tokens, *_ in known}) > 1  # type: ignore[arg-type]
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        chosen = random.integers(0, 30, 4)
+        assert bits(values[chosen]) == [known[i] for i in chosen]
+
+
+@pytest.mark.parametrize("mode", SCORES)
+@pytest.mark.parametrize("hard", [None, "sample"])
+def test_padding_changes_no_more_than_rounding(mode: str, hard: Any) -> None:
+    model = Captioner.tiny(mode, seed=2)
+    plain = model.describe(pixels(3), beam=2, hard=hard, seed=5)
+    for one, padded in zip(plain, model.describe(pixels(3), beam=2, hard=hard, seed=5, steps=40), strict=True):
+        assert padded.tokens == one.tokens
+        np.testing.assert_allclose(padded.weights, one.weights, atol=1e-6)
+        np.testing.assert_allclose(padded.logprobs, one.logprobs, atol=1e-5)
+
+
+def test_a_fingerprint_is_that_of_the_weights_and_words() -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {},
+        {"seed": 1},
+        {"mode": "general"},
+        {"words": ("a", "b", "c", "d", "e", "f")},
+    ]
+    prints = [Captioner.tiny(**change).fingerprint() for change in changes]
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 4
 
 
 @pytest.mark.parametrize("mode", SCORES)

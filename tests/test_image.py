@@ -19,7 +19,7 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image, ImageFile
 
 from attnviz.errors import ImageError
-from attnviz.image import Photo, load
+from attnviz.image import Photo, load, peek
 
 Pixels = npt.NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
@@ -356,3 +356,11 @@ def test_threads_decode_at_once() -> None:
         photos: list[Photo] = list(pool.map(load, data))
     assert [photo.size for photo in photos] == [(100 + i, 100) for i in range(24)]
     assert Image.MAX_IMAGE_PIXELS is not None
+
+
+def test_peek_reads_the_size_and_nothing_more(tmp_path: Path, photo: Path) -> None:
+    assert peek(photo) == (40, 60)
+    (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:60])
+    assert peek(tmp_path / "cut.png") == (40, 60)
+    (tmp_path / "text.png").write_text("no photo")
+    assert peek(tmp_path / "text.png") is peek(tmp_path / "missing.png") is None

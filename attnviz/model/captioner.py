@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -157,6 +159,11 @@ class Captioner(nn.Module):
         return self.config.frame
 
     @property
+    def longest(self) -> int:
+        """The most words that the network writes."""
+        return LONGEST
+
+    @property
     def device(self) -> torch.device:
         return self.decoder.bias.device
 
@@ -175,6 +182,7 @@ class Captioner(nn.Module):
         beam: int = 3,
         hard: Hard | None = None,
         seed: int = 0,
+        steps: int = 0,
     ) -> list[Description]:
         """Captions a batch, or reads given words over it.
 
@@ -183,15 +191,17 @@ class Captioner(nn.Module):
             texts: the words to read, one string per image; None lets the network write.
             beam: sentences kept side by side in the search; 1 is greedy.
             hard: one cell (for channel modes one channel) gives the context: `argmax`, or `sample` with `seed`.
+            steps: words that every sentence is padded to, beyond the longest. In batches of one size, `LONGEST` steps
+                fix all shapes, and with them the last bits of what an image gets, whatever stands beside it.
 
         Raises:
             ModelError: for a given text without a word, or with more than `GIVEN_LIMIT` words.
         """
         if texts is not None:
             given = [self.split(text) for text in texts]
-            return self.follow(self.encode(pixels), given, hard, seed)
+            return self.follow(self.encode(pixels), given, hard, seed, steps)
         values = self.encode(pixels)
-        return self.follow(values, self.write(values, beam, hard, seed), hard, seed)
+        return self.follow(values, self.write(values, beam, hard, seed), hard, seed, steps)
 
     @torch.inference_mode()
     def write(self, values: Tensor, beam: int = 3, hard: Hard | None = None, seed: int = 0) -> list[Words]:
@@ -222,12 +232,15 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def follow(
-        self, values: Tensor, given: Sequence[Words], hard: Hard | None = None, seed: int = 0
+        self, values: Tensor, given: Sequence[Words], hard: Hard | None = None, seed: int = 0, steps: int = 0
     ) -> list[Description]:
-        """Reads words over E (B, N, C), all steps at once, and takes down where the network looked."""
-        choose = self._chooser(hard, seed, 0, max(map(len, given)))
+        """Reads words over E (B, N, C), all steps at once, and takes down where the network looked.
+
+        Every sentence is padded to the longest one, and to at least `steps` words.
+        """
         ids = [self.vocabulary.encode([word for _, word in words]) for words in given]
-        steps = max(map(len, ids))
+        steps = max(steps, *map(len, ids))
+        choose = self._chooser(hard, seed, 0, steps)
         if steps == 0:
             raise ModelError("the network wrote no word; it is not trained, or its checkpoint is damaged")
         read = torch.tensor([[START, *row, *[UNKNOWN] * (steps - len(row))][:steps] for row in ids], device=self.device)
@@ -252,6 +265,14 @@ class Captioner(nn.Module):
             )
             for i, words in enumerate(given)
         ]
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of all that decides what the network says: configuration, words and weights."""
+        found = hashlib.sha256(json.dumps([self.describe_config(), *self.vocabulary.words]).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            found.update(name.encode())
+            found.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+        return found.hexdigest()
 
     def describe_config(self) -> dict[str, Any]:
         """The configuration as JSON-ready values."""
