@@ -324,6 +324,20 @@ def test_figures_leave_matplotlibs_settings_alone(pixels: np.ndarray) -> None:
     assert page._repr_png_().startswith(b"\x89PNG")
 
 
+def test_figures_do_not_depend_on_the_programs_own_style(pixels: np.ndarray) -> None:
+    import matplotlib
+
+    plain = figure(trace(), pixels, width=2, dpi=72).to_bytes("svg")
+    style: dict[Any, Any] = {
+        "image.origin": "lower",
+        "axes.grid": True,
+        "text.usetex": True,
+        "axes.titlelocation": "left",
+    }
+    with matplotlib.rc_context({**style, "savefig.bbox": "tight", "svg.fonttype": "path"}):
+        assert figure(trace(), pixels, width=2, dpi=72).to_bytes("svg") == plain
+
+
 def test_words_too_long_get_smaller_and_in_the_end_are_cut(pixels: np.ndarray) -> None:
     page = figure(trace(("a", "unbelievably", "x" * 90, "", "tab\tbed")), pixels, width=4, columns=6)
     shown = [axes.title for axes in panels(page)[1:]]

@@ -16,7 +16,7 @@ from attnviz.render.figure.bars import Legend, density_bar, difference_bar
 from attnviz.render.figure.boxes import Outlines, draw_outlines, outlines
 from attnviz.render.figure.layout import Block, Measures, Place, arrange
 from attnviz.render.figure.options import FigureOptions, columns_for
-from attnviz.render.figure.page import Page
+from attnviz.render.figure.page import Page, settings
 from attnviz.render.figure.panels import Row, Subject, common_scales, rows_for
 from attnviz.render.figure.words import LEAST, Letters
 from attnviz.trace import Trace
@@ -76,7 +76,8 @@ def figure(
     rows = rows_for(len(compared[0]), chosen.difference)
     around = [boxes] if len(photos) == 1 and not _is_list_of_boxes(boxes) else boxes
     drawn = outlines(around, photos)
-    return _Composer(subjects, rows, _labels(compared[0], labels), drawn, chosen).compose()
+    with settings({}, defaults=True):
+        return _Composer(subjects, rows, _labels(compared[0], labels), drawn, chosen).compose()
 
 
 class _Composer:

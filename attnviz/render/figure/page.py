@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,22 @@ SETTINGS: dict[Any, Any] = {
 SCREEN = 110  # dots an inch in a notebook
 
 
+_SETTINGS_LOCK = threading.RLock()
+
+
+@contextmanager
+def settings(changes: dict[Any, Any], defaults: bool = False) -> Iterator[None]:
+    """matplotlib's settings with `changes`, and with `defaults` as they come, whatever the program has made of them.
+
+    They are global, so only one thread at a time may change them.
+    """
+    with _SETTINGS_LOCK, matplotlib.rc_context():
+        if defaults:
+            matplotlib.rcdefaults()
+        matplotlib.rcParams.update(changes)
+        yield
+
+
 class Page(Figure):
     """A matplotlib Figure that saves with embedded TrueType fonts, without dates and without cutting its margins."""
 
@@ -42,7 +61,7 @@ class Page(Figure):
         given = options.pop("metadata", None)
         if metadata or given:
             options["metadata"] = {**metadata, **(given or {})}
-        with matplotlib.rc_context(SETTINGS):
+        with settings(SETTINGS):
             super().savefig(fname, **options)
 
     def to_bytes(self, format: str) -> bytes:
