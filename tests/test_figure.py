@@ -348,6 +348,25 @@ def test_words_too_long_get_smaller_and_in_the_end_are_cut(pixels: np.ndarray) -
     assert [title.get_text() for title in shown[3:]] == ["␣", "tab bed"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_words_of_any_script_and_emoji(pixels: np.ndarray) -> None:
+    from attnviz.render import fonts
+
+    words = ("🐶", "dog🐶", "犬", "כלב", "หมา", "\ud800", "\U000f0000")
+    page = figure(trace(words), pixels, width=3, dpi=100)
+    for kind in ("pdf", "svg", "png"):
+        assert page.to_bytes(kind)
+    titles = [axes.get_title() for axes in panels(page)[1:]]
+    known = [any(path and path != fonts.default_path() for path in map(fonts.path_for, word)) for word in words]
+    if known[0]:  # in colours, which text cannot have: a picture instead
+        assert titles[:2] == ["", ""]
+        assert len(page.artists) == 2
+    else:
+        assert titles[:2] == ["\ufffd", "dog\ufffd"]
+    assert titles[2] == ("犬" if known[2] else "\ufffd")
+    assert titles[5:] == ["\ufffd", "\ufffd"]
+
+
 def test_the_unseen_border_of_a_crop_is_dimmed_and_the_photo_is_not(pixels: np.ndarray) -> None:
     made = trace(frame=Frame.crop(SIZE, (32, 32), (3, 4)))
     page = figure(made, pixels, width=1, dpi=60, columns=1)

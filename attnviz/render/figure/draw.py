@@ -18,7 +18,7 @@ from attnviz.render.figure.layout import Block, Measures, Place, arrange
 from attnviz.render.figure.options import FigureOptions, columns_for
 from attnviz.render.figure.page import Page, settings
 from attnviz.render.figure.panels import Row, Subject, common_scales, rows_for
-from attnviz.render.figure.words import LEAST, Letters
+from attnviz.render.figure.words import LEAST, Letters, paste
 from attnviz.trace import Trace
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class _Composer:
             token = None if step is None else subject.traces[0].tokens[step]
             draw_outlines(axes, self._boxes[place.block], token, self._size)
             if token is not None and place.row == 0:
-                self._word(axes, token, place)
+                self._word(page, axes, token, place, height)
             if step is not None and name == "step":
                 row = self._rows[place.row]
                 self._corner(axes, all_scales[place.block, row][place.panel - 1], row.difference)
@@ -165,8 +165,14 @@ class _Composer:
         axes.imshow(pixels, extent=(0, size[1], size[0], 0), aspect="auto", interpolation="none")
         return axes
 
-    def _word(self, axes: Axes, token: str, place: Place) -> None:
-        text, size = self._letters.fitted(token, self._size, place.slot[1] / self._dots)
+    def _word(self, page: Page, axes: Axes, token: str, place: Place, height: int) -> None:
+        room = place.slot[1] / self._dots
+        if self._letters.in_colour(token):
+            middle = (place.slot[0] + place.slot[1] / 2) / self._dots
+            paste(page, token, self._size, (middle, (height - place.top) / self._dots + DROP * self._size), room)
+            axes.set_label(token)
+            return
+        text, size = self._letters.fitted(token, self._size, room)
         axes.set_title(
             text,
             y=1.0,

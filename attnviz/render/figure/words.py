@@ -5,18 +5,26 @@ from __future__ import annotations
 import difflib
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
+from matplotlib.image import BboxImage
+from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
 
 from attnviz.errors import ConfigError
-from attnviz.render import fonts
+from attnviz.render import fonts, text
 from attnviz.render.text import JOINERS, printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LEAST = 4.0  # points; smaller letters do not print
 MEASURED = 100  # pixels at which words are measured
 ELLIPSIS = "…"
 MISSING = "\ufffd"
+SCALABLE, COLOUR = 1, 1 << 14  # FreeType's flags of a font
 
 
 class Letters:
@@ -35,6 +43,11 @@ class Letters:
     def text(self, word: str) -> str:
         """A token as it is shown: printable, one line, and a mark in the place of what no font has."""
         return "".join(char if self._path(char) else MISSING for char in printable(word) if char not in JOINERS)
+
+    def in_colour(self, word: str) -> bool:
+        """Whether a word holds what only a colour font has, such as most emoji: text cannot show it, a picture can."""
+        default = fonts.default_path()
+        return any(fonts.is_emoji(char) and not self._path(char) and fonts.path_for(char) != default for char in word)
 
     def properties(self, text: str, size: float) -> FontProperties:
         """The font, or the fonts, for `text` at `size` points."""
@@ -84,6 +97,34 @@ class Letters:
         return None
 
 
+def paste(page: Figure, word: str, size: float, place: tuple[float, float], room: float) -> None:
+    """Puts a word on the page as a picture, for what no text can show.
+
+    Args:
+        page: the figure.
+        word: a token.
+        size: in points.
+        place: middle and baseline, (x, y) in points from the page's lower left corner.
+        room: in points; a wider word gets smaller.
+    """
+    dots = page.dpi / 72
+    drawn = text.fitted(text.printable(word), max(1, round(size * dots)), max(1, round(room * dots)), 1)
+    rgba = np.zeros((*drawn.mask.size[::-1], 4), np.uint8)
+    rgba[..., 3] = np.asarray(drawn.mask)
+    if drawn.colour is not None:
+        colour = np.asarray(drawn.colour)
+        rgba = np.where(colour[..., 3:] > 0, colour, rgba)
+    height, width = (side / page.dpi * 72 for side in rgba.shape[:2])
+    left, bottom = place[0] - width / 2, place[1] + 1.06 * size - height  # text.word sets its baseline so
+    inches = page.get_size_inches()
+    box = Bbox.from_bounds(left, bottom, width, height).transformed(
+        Affine2D().scale(1 / 72 / inches[0], 1 / 72 / inches[1])
+    )
+    picture = BboxImage(TransformedBbox(box, page.transFigure), interpolation="none", origin="upper")
+    picture.set_data(rgba)
+    page.add_artist(picture)
+
+
 def find(font: str) -> str:
     """The file of a font family, or the path itself. Raises ConfigError where there is none."""
     if Path(font).suffix.lower() in (".ttf", ".otf", ".ttc"):
@@ -103,9 +144,12 @@ def find(font: str) -> str:
 
 @lru_cache(maxsize=8192)
 def has(path: str, char: str) -> bool:
-    """Whether matplotlib can draw a character with a font file; with pictures of letters (colour emoji) it cannot."""
+    """Whether matplotlib can draw a character with a font file; with pictures for letters (colour emoji) it cannot."""
     try:
-        return font_manager.get_font(path).get_char_index(ord(char)) != 0
+        font = font_manager.get_font(path)
+        flags: Any = font.face_flags  # a number until matplotlib 3.10
+        flags = getattr(flags, "value", flags)
+        return bool(flags & SCALABLE) and not flags & COLOUR and font.get_char_index(ord(char)) != 0
     except (OSError, RuntimeError):
         return False
 
