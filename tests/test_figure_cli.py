@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,3 +222,13 @@ def test_the_readme_names_every_option_of_its_own_with_its_default() -> None:
     assert set(re.findall(r"`([a-z-]+)`", section.split("configs/figure): ")[1].split(".")[0])) == set(
         presets("figure")
     )
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; from attnviz.cli import run; run(['figure', '--help']); "
+        "print('LOADED', *sorted({'numpy', 'torch', 'PIL', 'matplotlib'} & set(sys.modules)))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert found.stdout.splitlines()[-1] == "LOADED"
