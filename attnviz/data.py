@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,12 @@ class Split:
             raise DataError(
                 f"{self.archive}: lacks {len(missing)} photos that {self.lines.name} names, {missing[0]} first"
             )
+
+    def with_records(self, records: Iterable[Record]) -> Split:
+        """The same files with other records; their photos must be in the zip."""
+        other = copy(self)
+        other.records = tuple(records)
+        return other
 
     def __len__(self) -> int:
         return len(self.records)

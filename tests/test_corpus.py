@@ -40,9 +40,13 @@ def make_split(folder: Path, name: str, *records: dict[str, object]) -> Split:
     return Split(folder / name)
 
 
-def test_photos_with_neither_captions_nor_objects_cannot_teach(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"bad0\.png has neither"):
-        teachable(make_split(tmp_path, "bad", {}))
+def test_photos_with_neither_captions_nor_objects_are_left_out(tmp_path: Path) -> None:
+    split = teachable(make_split(tmp_path, "some", {"captions": [{"tokens": ["Cat"]}]}, {}, {"objects": ["dog"]}))
+    assert [record.image for record in split] == ["some0.png", "some2.png"]
+    assert [record.captions[0].words for record in split] == [("cat",), ("a", "dog")]
+    assert [int(photo.pixels[0, 0, 0]) for photo in split.photos()] == [0, 80]
+    with pytest.raises(DataError, match="no photo has captions or objects"):
+        teachable(make_split(tmp_path, "none", {}))
 
 
 class Rows:

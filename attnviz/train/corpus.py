@@ -10,29 +10,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from attnviz.data import Caption, Record, Split
+from attnviz.data import Caption
 from attnviz.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from attnviz.data import Split
     from attnviz.train.inputs import Inputs
 
 PERSON = "person"
 
 
-def teachable(split: Split) -> list[Record]:
-    """The records of a split, those without captions with sentences made from their objects.
+def teachable(split: Split) -> Split:
+    """The photos of a split that can teach: those without captions get sentences made from their objects, and those
+    with neither are left out.
 
     Raises:
-        DataError: for a record with neither.
+        DataError: when none is left.
     """
-    records = []
-    for record in split:
-        if not record.captions and not record.objects:
-            raise DataError(f"{split.lines}: {record.image} has neither captions nor objects to learn from; remove it")
-        records.append(record if record.captions else replace(record, captions=sentences(record.objects)))
-    return records
+    records = [
+        record if record.captions else replace(record, captions=sentences(record.objects))
+        for record in split
+        if record.captions or record.objects
+    ]
+    if not records:
+        raise DataError(f"{split.lines}: no photo has captions or objects to learn from")
+    return split.with_records(records)
 
 
 def sentences(objects: Sequence[str]) -> tuple[Caption, ...]:

@@ -50,8 +50,9 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.train.seed)
-    splits, dev = [Split(path) for path in (config.data.train, *config.data.extra)], Split(config.data.dev)
-    records = [record for split in splits for record in teachable(split)]
+    splits = [teachable(Split(path)) for path in (config.data.train, *config.data.extra)]
+    dev = teachable(Split(config.data.dev))
+    records = [record for split in splits for record in split]
     vocabulary = Vocabulary.build((c.words for record in records for c in record.captions), config.data.minimum)
     model = _build(config, vocabulary)
     h, w = model.grid
@@ -158,7 +159,7 @@ class Trainer:
 
     def _lessons(self, split: Split, flip: bool) -> list[Lesson]:
         vocabulary, captions = self.model.vocabulary, self.config.data.captions
-        pairs = zip(teachable(split), frames(self.model, split), strict=True)
+        pairs = zip(split, frames(self.model, split), strict=True)
         return [lesson(record, vocabulary, frame, captions, flip) for record, frame in pairs]
 
     def _optimiser(self) -> torch.optim.Optimizer:
