@@ -116,6 +116,31 @@ def peek(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return height, width
 
 
+def thumbnail(path: str | os.PathLike[str], longest: int, quality: int) -> tuple[bytes, str, tuple[int, int]] | None:
+    """A small upright copy of a photo for the web, decoded no larger than it need be; None where that fails.
+
+    Returns:
+        The file's bytes, its kind ("webp", or "jpeg" where Pillow cannot write that) and its (H, W).
+    """
+    import io
+
+    from PIL import Image, ImageOps, features
+
+    try:
+        with _own_settings():
+            image = Image.open(path, formats=FORMATS)
+        with image:
+            image.draft("RGB", (2 * longest, 2 * longest))
+            small = Image.fromarray(_rgb(ImageOps.exif_transpose(image)))
+        small.thumbnail((longest, longest))
+        kind = "webp" if features.check("webp") else "jpeg"
+        out = io.BytesIO()
+        small.save(out, kind.upper(), quality=quality)
+    except Exception:  # the photo may have been changed or removed meanwhile
+        return None
+    return out.getvalue(), kind, (small.height, small.width)
+
+
 def _read_path(path: Path, label: str, max_pixels: int) -> bytes:
     try:
         if path.is_dir():

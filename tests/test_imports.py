@@ -31,7 +31,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "explain": frozenset({"image", "geometry", "model", "trace"}),
     "adapters": frozenset({"image", "geometry", "trace", "model"}),
     "render": frozenset({"image", "geometry", "trace"}),
-    "batch": frozenset({"explain", "render", "image", "trace"}),
+    "batch": frozenset({"explain", "render", "image", "trace", "model"}),  # of model, its type alone
     "evaluate": frozenset({"data", "explain", "render", "trace", "geometry", "model", "regions"}),
     "train": frozenset({"data", "image", "geometry", "model", "regions"}),
 }
@@ -175,6 +175,7 @@ def loaded_by(code: str) -> set[str]:
         ("attnviz.geometry", {"PIL", "torch", "matplotlib"}),
         ("attnviz.trace", {"PIL", "torch", "matplotlib"}),
         ("attnviz.render", {"torch", "torchvision", "matplotlib"}),
+        ("attnviz.batch.worker", {"torch", "torchvision", "matplotlib", "rich"}),
         ("attnviz.cli", {"numpy", "PIL", "torch", "matplotlib"}),
     ],
 )

@@ -14,6 +14,7 @@ from attnviz.cli.types import suggestion
 
 COMMANDS = {
     "render": "Describe photos and draw where the network looks at each word.",
+    "batch": "Describe and draw a folder of photos; go on where it was stopped.",
     "figure": "Lay photos and their words out as a figure for print or slides.",
     "draw": "Draw a saved trace again, without a network.",
     "modes": "List the score functions.",

@@ -58,10 +58,7 @@ class Loading:
 
     def explain(self, photos: Sequence[Photo], asked: Mapping[str, Any]) -> list[Trace]:
         """`attnviz.explain` with the model, once it is there. Raises what went wrong on the way, such as ModelError."""
-        self._thread.join()
-        self._allow_interrupts()
-        if self._error is not None:
-            raise self._error
+        model = self.model()
         import torch
 
         from attnviz.explain import explain
@@ -69,8 +66,16 @@ class Loading:
         # Here and not where it is loaded: OpenMP keeps this number for each thread.
         if self._threads is not None or "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
+        return explain(model, photos, **asked)
+
+    def model(self) -> Captioner:
+        """The model, once it is there. Raises what went wrong on the way, such as ModelError."""
+        self._thread.join()
+        self._allow_interrupts()
+        if self._error is not None:
+            raise self._error
         assert self._model is not None
-        return explain(self._model, photos, **asked)
+        return self._model
 
     def _allow_interrupts(self) -> None:
         if self._handler is not None:

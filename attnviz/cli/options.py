@@ -172,5 +172,9 @@ def only(options: tuple[Callable[[Any], Any], ...], *names: str) -> Callable[[F]
 model_options = _decorator(_MODEL)
 drawing_options = _decorator(_DRAWING)
 common_options = _decorator(_COMMON)
+_PROCESSES = click.option(
+    "--threads", metavar="N", type=click.IntRange(1, 1024), help="How many draw at once.  [default: as CPUs there are]"
+)
+batch_common_options = _decorator((_PROCESSES, *_COMMON[1:]))
 figure_model_options = only(_MODEL, "text", "beam", "hard", "seed", "device")
 figure_drawing_options = only(_DRAWING, "scale", "style", "cmap", "opacity", "cells", "steps")

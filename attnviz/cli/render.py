@@ -14,7 +14,7 @@ from attnviz.cli.network import Loading
 from attnviz.cli.options import common_options, drawing_options, model_options
 from attnviz.cli.output import Report
 from attnviz.cli.places import STDIN, result_folders
-from attnviz.cli.sources import Source, compared, sources
+from attnviz.cli.sources import compared, page_sources
 from attnviz.cli.types import Names
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def command(
     asked = {key: options.pop(key) for key in ASKED}
     networks = [
         Loading(model=source.model, mode=source.mode, device=device, threads=options["threads"])
-        for source in _sources(ctx, model, mode, modes, formats)
+        for source in page_sources(ctx, model, mode, modes, formats)
     ]
     report = Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT)
     with networks[0], report:
@@ -84,19 +84,6 @@ def command(
                 with report.photo(job.name):
                     report.done(job.name, traces[0], deliver(traces, job.photo, folder, formats, drawing), folder)
     return report.status
-
-
-def _sources(
-    ctx: click.Context, model: str, mode: str | None, modes: tuple[str, ...] | None, formats: Sequence[str]
-) -> list[Source]:
-    """The networks: one, or for a page one for each mode."""
-    if modes is None:
-        return [Source(model, mode)]
-    if mode is not None:
-        raise click.UsageError("--mode chooses one and --modes several; give one of the two", ctx)
-    if "html" not in formats:
-        raise click.UsageError("--modes is for the page; add -f html, or compare them with 'attnviz figure'", ctx)
-    return sources([model], modes)
 
 
 def _read(images: Sequence[str], folders: Sequence[Path], max_pixels: int, report: Report) -> Iterator[Job]:

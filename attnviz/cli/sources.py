@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import click
+
 from attnviz.errors import ModelError
 
 if TYPE_CHECKING:
@@ -56,6 +58,19 @@ def sources(models: Sequence[str], modes: Sequence[str] | None) -> list[Source]:
         have = ", ".join(dict.fromkeys(str(source.mode) for source in found))
         raise ModelError(f"none of {', '.join(models)} has the mode {missing[0]}; there are {have}")
     return [source for mode in modes for source in found if source.mode == mode]
+
+
+def page_sources(
+    ctx: click.Context, model: str, mode: str | None, modes: tuple[str, ...] | None, formats: Sequence[str]
+) -> list[Source]:
+    """The networks of a command that draws one, or for a page one for each mode. Raises click.UsageError."""
+    if modes is None:
+        return [Source(model, mode)]
+    if mode is not None:
+        raise click.UsageError("--mode chooses one and --modes several; give one of the two", ctx)
+    if "html" not in formats:
+        raise click.UsageError("--modes is for the page; add -f html, or compare them with 'attnviz figure'", ctx)
+    return sources([model], modes)
 
 
 def compared(networks: Sequence[Loading], photos: Sequence[Photo], asked: dict[str, Any]) -> list[list[Trace]]:

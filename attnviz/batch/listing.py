@@ -1,0 +1,180 @@
+"""Which photos a folder holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from attnviz.batch.names import ENDING, result_folders
+from attnviz.errors import ConfigError, DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A photo of the folder.
+
+    Attributes:
+        path: relative to the folder, with "/" between the parts. Bytes that are no text stand in it as lone surrogates.
+        folder: of its results, relative to the output folder.
+        error: why it is no photo after all: a folder that cannot be read is listed too, so that it is told of.
+    """
+
+    path: str
+    folder: str
+    error: str | None = None
+
+
+def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int] = (1, 1)) -> list[Listed]:
+    """The photos below a folder, in the order of their paths.
+
+    Hidden files and folders are left out, and so are `out` and folders of results. Links are followed, but no folder is
+    read twice, so a link in a circle does no harm; a folder is called by its own path rather than by a link's. A link
+    to nothing is listed: whoever made it should hear of it.
+
+    Args:
+        folder: where to look.
+        out: the output folder, wherever it is.
+        glob: which files to take, see `matcher`; by default those with the suffix of an image.
+        shard: (I, N): only the I-th of N parts, by a hash of each photo's path.
+
+    Raises:
+        ConfigError: a pattern or shard that means nothing.
+        DataError: no folder, or no photo in it.
+    """
+    wanted = matcher(glob) if glob is not None else _is_image
+    number, count = shard
+    if not 1 <= number <= count:
+        raise ConfigError(f"shard: {number}/{count} is no part of a whole; give I/N with I from 1 to N")
+    if not folder.is_dir():
+        reason = "is a file, not a folder" if folder.exists() else "no such folder"
+        raise DataError(
+            f"{folder}: {reason}; name a folder of photos" + (", or use 'attnviz render'" * folder.exists())
+        )
+    if out.exists() and out.samefile(folder):
+        raise ConfigError(
+            f"{out}: is the folder of the photos; give another for the results, such as {out / 'results'}"
+        )
+    errors: dict[str, str] = {}
+    files = sorted(_files(folder, out, errors))
+    # Over all files: what is taken this time shall not change where the results of a photo go.
+    folders = result_folders(files)
+    listed = [Listed(path, folders[path]) for path in files if wanted(path)]
+    listed += [Listed(path, path, error) for path, error in sorted(errors.items())]
+    if not listed:
+        what = f"no file that matches {glob!r}" if glob is not None else f"no photos ({', '.join(SUFFIXES)})"
+        raise DataError(f"{folder}: holds {what}; name another folder, or choose files with --glob")
+    return [one for one in listed if part(one.path, count) == number]
+
+
+def part(path: str, count: int) -> int:
+    """Which of `count` parts a photo belongs to, from 1: by its path alone, so that others make no difference."""
+    digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % count + 1
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a relative path matches a pattern.
+
+    A pattern without "/" looks at the file's name, in every folder. * stands for any characters of a name, ** for any
+    folders, ? for one character, [ab] for one of a few, {jpg,png} for one of several words.
+
+    Raises:
+        ConfigError: brackets without an end, or no pattern at all.
+    """
+    if not pattern or pattern.startswith("/") or "\0" in pattern:
+        raise ConfigError(f"glob: {pattern!r} matches nothing in the folder; write a pattern such as '*.jpg'")
+    if "/" not in pattern:
+        pattern = "**/" + pattern
+    try:
+        expression = re.compile(_translate(pattern), re.DOTALL)
+    except re.error as error:
+        raise ConfigError(
+            f"glob: {pattern!r} is no pattern ({error}); write one such as '2024/**/*.{{jpg,png}}'"
+        ) from error
+    return lambda path: expression.fullmatch(path) is not None
+
+
+_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[(?P<not>!?)(?P<set>\]?[^\]]*)\]|[{},]|.", re.DOTALL)
+
+
+def _translate(pattern: str) -> str:
+    """The pattern as a regular expression."""
+    simple = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")"}
+    depth, parts = 0, []
+    for match in _TOKEN.finditer(pattern):
+        token = match[0]
+        if match["set"] is not None:
+            inside = match["set"].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
+            parts.append(f"[{'^/' if match['not'] else ''}{inside}]")
+            continue
+        if token == "[":
+            raise re.error("a [ without ]")
+        depth += (token == "{") - (token == "}")
+        parts.append("|" if token == "," and depth > 0 else simple.get(token) or re.escape(token))
+    if depth:
+        raise re.error("a { without }" if depth > 0 else "a } without {")
+    return "".join(parts)
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(SUFFIXES)
+
+
+def _files(top: Path, out: Path, errors: dict[str, str]) -> Iterator[str]:
+    """The relative paths of all files that are not hidden; `errors` gets the folders that cannot be read."""
+    read = {_identity(top)}
+    if out.is_dir():
+        read.add(_identity(out))
+    folders, links = [""], list[str]()
+    while folders or links:
+        if folders:
+            inside = folders.pop()
+        else:  # links last, so that a folder is found where it really is
+            inside = min(links)
+            links.remove(inside)
+            if not _fresh(top / inside, read):
+                continue
+        try:
+            with os.scandir(top / inside) as entries:
+                found = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            if not inside:
+                raise DataError(f"{top}: cannot be read: {error.strerror}; check its permissions") from error
+            errors[inside] = f"cannot be read: {error.strerror}; check the folder's permissions"
+            continue
+        for entry in found:
+            path = f"{inside}/{entry.name}" if inside else entry.name
+            if entry.is_dir():
+                if _is_result(Path(entry.path)):
+                    continue
+                if entry.is_symlink():
+                    links.append(path)
+                elif _fresh(Path(entry.path), read):
+                    folders.append(path)
+            elif entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists()):
+                yield path
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _fresh(path: Path, read: set[tuple[int, int]]) -> bool:
+    """Whether a folder was not met before; from now on it was."""
+    identity = _identity(path)
+    if identity in read:
+        return False
+    read.add(identity)
+    return True
+
+
+def _is_result(path: Path) -> bool:
+    """Whether attnviz filled this folder: its pictures are no photos."""
+    return path.name.endswith(ENDING) and (path / "trace.npz").is_file()

@@ -1,0 +1,65 @@
+"""Where a photo's results go: a folder of its own, whatever the photo is called and whatever stands beside it.
+
+`trip/a.jpg` goes to `trip/a.jpg-attention`: the suffix stays, so `a.jpg` and `a.png` never meet. Names that are not
+safe on every system are mended, and get a few digits of their own hash, so that two names never become one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+ENDING = "-attention"
+MAX_BYTES = 255  # of a file's name, on nearly every file system
+DIGITS = 8  # of the hash
+# What a name may not hold or be on one system or another: separators and wildcards, controls, bytes that are no text,
+# a leading dash (an option) or blank, a blank or dot at the end, and the names of devices.
+_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^[-\s]|[.\s]$')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.DOTALL)
+
+
+def result_folders(paths: Iterable[str]) -> dict[str, str]:
+    """Photo -> folder of its results, both relative and with "/" between the parts.
+
+    Where names differ only in case or in their Unicode form, which not every file system tells apart, only the one
+    that is in lower case and composed stays as it is; the others get digits of their hash.
+    """
+    plain = {path: "/".join(_safe_parts(path)) for path in paths}
+    alike = Counter(map(_key, plain.values()))
+    return {
+        path: _hashed(folder, path) if alike[_key(folder)] > 1 and folder != _key(folder) else folder
+        for path, folder in plain.items()
+    }
+
+
+def _safe_parts(path: str) -> Iterable[str]:
+    *folders, name = path.split("/")
+    for folder in folders:
+        yield _safe(folder, "")
+    yield _safe(name, ENDING)
+
+
+def _safe(name: str, ending: str) -> str:
+    mended = _UNSAFE.sub("_", name)
+    if _DEVICE.fullmatch(mended):
+        mended = f"_{mended}"
+    if mended == name and len(f"{name}{ending}".encode()) <= MAX_BYTES:
+        return name + ending
+    return _hashed(mended + ending, name)
+
+
+def _hashed(folder: str, of: str) -> str:
+    """The folder with digits of a hash in the last part of its name, which is cut where it would be too long."""
+    digest = hashlib.sha256(of.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+    above, slash, name = folder.rpartition("/")
+    ending = ENDING if name.endswith(ENDING) else ""
+    tail = f"-{digest}{ending}"
+    kept = name.removesuffix(ending).encode()[: MAX_BYTES - len(tail)].decode(errors="ignore")
+    return f"{above}{slash}{kept}{tail}"
+
+
+def _key(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

@@ -1,0 +1,348 @@
+"""The pipeline: photos are decoded in threads, described in batches, drawn in processes, and put into place.
+
+Each stage waits when the next one is behind, and photos are let in only as long as all of them together stay within
+`MEMORY` bytes, so memory does not grow with the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attnviz.batch.drawers import Drawer
+from attnviz.batch.flow import Channel, Gate, Stopped
+from attnviz.batch.jobs import Answer, Job, errno_of, reason
+from attnviz.batch.manifest import DONE, FAILED, Record, entropy, probability
+from attnviz.batch.place import place
+from attnviz.errors import AttnvizError, OutputError
+from attnviz.explain import Input, describe, network_input
+from attnviz.image import load, peek
+from attnviz.render.pictures import resized
+
+if TYPE_CHECKING:
+    from attnviz.batch.listing import Listed
+    from attnviz.image import Pixels
+    from attnviz.model import Captioner
+    from attnviz.trace import Trace
+
+BATCH = 8
+"""Photos per forward pass. A shorter batch is filled up, so that all have one shape: see `attnviz.explain.describe`."""
+
+MEMORY = 256 * 2**20
+"""Bytes of pixels that may be under way."""
+
+DECODING = 9
+"""Bytes that a pixel takes while it is decoded: as the file has it, upright, and as RGB."""
+
+PATIENCE = 0.5
+"""Seconds that a batch waits for its next photo; more wait for room only where photos are very large."""
+
+DEATHS = 3
+"""Drawing processes that may die in a row before any has answered."""
+
+HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors that every further photo would meet too: the disk is full or can no longer be written."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with every photo.
+
+    Attributes:
+        models: the first writes the words and is drawn; a page compares the others with it.
+        top, out, staging: the folders of the photos, of the results, and of results that are not finished.
+        asked: text, beam, hard and seed, as for `attnviz.explain`.
+        formats, drawing, size: as for `attnviz.draw`; `size` is the longest side, None for the photo's own.
+        settings: hash of all of it, for the records.
+        max_pixels: larger photos are refused.
+        processes: how many draw.
+    """
+
+    models: Sequence[Captioner]
+    top: Path
+    out: Path
+    staging: Path
+    asked: dict[str, Any]
+    formats: tuple[str, ...]
+    drawing: dict[str, Any]
+    size: int | None
+    settings: str
+    max_pixels: int
+    processes: int
+
+
+@dataclass(eq=False)
+class _Item:
+    """A photo under way."""
+
+    photo: Listed
+    number: int
+    held: int  # bytes that the gate counts for it
+    seconds: float = 0.0
+    stamp: tuple[int, int] = (0, 0)  # size and time of change of the file
+    pixels: Pixels | None = None
+    input: Input | None = None
+    traces: tuple[Trace, ...] = ()
+
+
+class Pipeline:
+    """Runs photos through all stages.
+
+    Args:
+        work: what is done with them.
+        photos: which; taken from as there is room.
+        keep: called for each photo's record once its results are in place, one at a time.
+        stop: when set, no further photo is begun, and those under way are finished.
+        inherited: see `Drawer`.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        photos: Sequence[Listed],
+        keep: Callable[[Record], None],
+        stop: threading.Event,
+        inherited: int | None = None,
+    ) -> None:
+        self._work, self._keep, self._stop, self._inherited = work, keep, stop, inherited
+        self._photos = iter(list(enumerate(photos)))
+        self._feeding, self._keeping = threading.Lock(), threading.Lock()
+        decoders, networks = min(4, work.processes), _networks(work)
+        self._gate = Gate(MEMORY)
+        self._decoded: Channel[_Item] = Channel(2 * BATCH, decoders)
+        self._described: Channel[_Item] = Channel(BATCH + 2 * work.processes, networks)
+        self._events: queue.SimpleQueue[Record | BaseException | None] = queue.SimpleQueue()
+        self._drawers: set[Drawer] = set()
+        self._deaths, self._ending = 0, threading.Event()
+        stages = [(self._decode, decoders), (self._describe, networks), (self._draw, work.processes)]
+        self._threads = [
+            threading.Thread(target=self._guard, args=(stage,), name=stage.__name__, daemon=True)
+            for stage, count in stages
+            for _ in range(count)
+        ]
+
+    def run(self) -> Generator[Record]:
+        """The records, as the photos are finished.
+
+        Raises:
+            AttnvizError: what ends the whole run, such as a full disk.
+        """
+        for thread in self._threads:
+            thread.start()
+        try:
+            running = len(self._threads)
+            while running:
+                try:
+                    event = self._events.get(timeout=0.5)  # so that signals are seen on every system
+                except queue.Empty:
+                    continue
+                if isinstance(event, BaseException):
+                    raise event
+                if event is None:
+                    running -= 1
+                else:
+                    yield event
+        finally:
+            self._take_down()
+
+    def _guard(self, stage: Callable[[], None]) -> None:
+        try:
+            stage()
+        except Stopped:
+            pass
+        except BaseException as error:
+            self._events.put(error)
+        finally:
+            self._events.put(None)
+
+    def _take_down(self) -> None:
+        """At the end this finds nothing to do; after an error, or when nobody wants more records, it ends all."""
+        self._ending.set()
+        for stage in (self._gate, self._decoded, self._described):
+            stage.stop()
+        for drawer in list(self._drawers):
+            drawer.kill()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _decode(self) -> None:
+        try:
+            while not self._stop.is_set():
+                with self._feeding:
+                    number, photo = next(self._photos, (0, None))
+                if photo is None:
+                    return
+                if (item := self._decoded_item(photo, number)) is not None:
+                    self._decoded.put(item)
+        finally:
+            self._decoded.close()
+
+    def _decoded_item(self, photo: Listed, number: int) -> _Item | None:
+        """A photo read, scaled for the network and for the pictures; None where it cannot be."""
+        path = self._work.top / photo.path
+        high, wide = peek(path) or (0, 0)
+        item = _Item(photo, number, DECODING * high * wide)
+        self._gate.enter(item.held)
+        start = time.perf_counter()
+        try:
+            if photo.error is not None:
+                raise OutputError(photo.error)
+            status = path.stat() if path.exists() else None
+            full = load(path, max_pixels=self._work.max_pixels)
+            if status is not None:
+                item.stamp = (status.st_size, status.st_mtime_ns)
+            item.input = network_input(self._work.models[0], full)
+            item.pixels = resized(full.pixels, self._work.size)
+        except Exception as error:
+            self._fail(item, _why(path, error))
+            return None
+        kept = item.pixels.nbytes + item.input.pixels.nbytes
+        self._gate.leave(item.held - kept)
+        item.held = kept
+        item.seconds = time.perf_counter() - start
+        return item
+
+    def _describe(self) -> None:
+        try:
+            import torch
+
+            # One thread of torch's in each of ours: the last bits of a sum depend on the number.
+            torch.set_num_threads(1)
+            while items := self._decoded.take(BATCH, PATIENCE):
+                start = time.perf_counter()
+                inputs = [item.input for item in items if item.input is not None]
+                columns = self._traces(inputs)
+                seconds = (time.perf_counter() - start) / len(items)
+                for item, *traces in zip(items, *columns, strict=True):
+                    item.traces, item.input = tuple(traces), None
+                    item.seconds += seconds
+                    self._described.put(item)
+        finally:
+            self._described.close()
+
+    def _traces(self, inputs: list[Input]) -> list[list[Trace]]:
+        """For each model the traces of all photos; the first writes the words that the others read."""
+        work = self._work
+        asked = {**work.asked, "fixed": BATCH}
+        text = asked.pop("text")
+        columns = [describe(work.models[0], inputs, None if text is None else [text] * len(inputs), **asked)]
+        for model in work.models[1:]:
+            texts = [text or trace.caption for trace in columns[0]]
+            columns.append(describe(model, inputs, texts, **asked))
+        return columns
+
+    def _draw(self) -> None:
+        """One drawing process: kept busy with one job to draw and one to go on with."""
+        drawer, open_items = self._start_drawer(), deque[_Item]()
+        while True:
+            try:
+                while len(open_items) < 2 and (items := self._described.take(wait=not open_items)):
+                    open_items.append(items[0])
+                    drawer.send(self._job(items[0]))
+                if not open_items:
+                    break
+                answer = drawer.receive()
+            except (OSError, EOFError):
+                if self._ending.is_set():
+                    raise Stopped from None
+                how = self._end_drawer(drawer)
+                self._deaths += 1
+                if self._deaths >= DEATHS:
+                    raise AttnvizError(
+                        f"the drawing processes end at once ({how}); their own message stands above"
+                    ) from None
+                self._fail(open_items.popleft(), f"the process that drew it ended ({how}): out of memory?")
+                drawer = self._start_drawer()
+                for item in open_items:
+                    drawer.send(self._job(item))
+                continue
+            self._deaths = 0
+            self._finish(open_items.popleft(), answer)
+        self._end_drawer(drawer)
+
+    def _start_drawer(self) -> Drawer:
+        drawer = Drawer(self._inherited)
+        self._drawers.add(drawer)
+        return drawer
+
+    def _end_drawer(self, drawer: Drawer) -> str:
+        how = drawer.close()
+        self._drawers.discard(drawer)
+        return how
+
+    def _job(self, item: _Item) -> Job:
+        assert item.pixels is not None
+        work = self._work
+        name = Path(item.photo.path).name
+        return Job(item.traces, item.pixels, name, self._staged(item), work.formats, work.drawing)
+
+    def _staged(self, item: _Item) -> Path:
+        return self._work.staging / str(item.number)
+
+    def _finish(self, item: _Item, answer: Answer) -> None:
+        if answer.errno in HOPELESS:
+            raise OutputError(f"{self._work.out}: {answer.error}")
+        if answer.error is not None:
+            self._fail(item, answer.error)
+            return
+        try:
+            place(self._staged(item), self._work.out / item.photo.folder, answer.files)
+        except AttnvizError as error:
+            if errno_of(error) in HOPELESS:
+                raise
+            self._fail(item, str(error))
+            return
+        trace = item.traces[0]
+        size, changed = item.stamp
+        record = Record(
+            path=item.photo.path,
+            state=DONE,
+            caption=trace.caption,
+            folder=item.photo.folder,
+            files=answer.files,
+            probability=probability(trace),
+            entropy=entropy(trace),
+            sha256=trace.image.sha256 if trace.image else None,
+            size=size,
+            mtime_ns=changed,
+            summary=answer.summary,
+            settings=self._work.settings,
+            seconds=round(item.seconds + answer.seconds, 3),
+        )
+        self._tell(item, record)
+
+    def _fail(self, item: _Item, why: str) -> None:
+        record = Record(
+            path=item.photo.path,
+            state=FAILED,
+            settings=self._work.settings,
+            seconds=round(item.seconds, 3),
+            error=why,
+        )
+        self._tell(item, record)
+
+    def _tell(self, item: _Item, record: Record) -> None:
+        item.pixels, item.traces = None, ()
+        self._gate.leave(item.held)
+        with self._keeping:
+            self._keep(record)
+        self._events.put(record)
+
+
+def _networks(work: Work) -> int:
+    """How many threads run the network: on a CPU, one for about five that draw, which is what both take."""
+    return 1 if work.models[0].device.type != "cpu" else max(1, min(4, work.processes // 5))
+
+
+def _why(path: Path, error: Exception) -> str:
+    """What is wrong with a photo, without its name in front."""
+    if path.is_symlink() and not path.exists():
+        return "is a link to a file that is not there; mend or remove the link"
+    return reason(error).removeprefix(f"{AttnvizError(str(path))}: ")

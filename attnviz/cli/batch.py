@@ -1,0 +1,109 @@
+"""`attnviz batch`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attnviz.cli.choices import MODES
+from attnviz.cli.delivery import STDOUT, checked
+from attnviz.cli.network import Loading
+from attnviz.cli.options import batch_common_options, drawing_options, model_options
+from attnviz.cli.output import FAILED
+from attnviz.cli.progress import Interrupts, Meter
+from attnviz.cli.sources import page_sources
+from attnviz.cli.types import Names
+
+if TYPE_CHECKING:
+    from attnviz.model import Captioner
+
+
+def _shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", value, re.ASCII)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise click.BadParameter(f"{value!r} is no part; give I/N with I from 1 to N, such as 1/4", ctx, param)
+    return int(match[1]), int(match[2])
+
+
+@click.command()
+@click.argument("folder", metavar="FOLDER")
+@click.option("-o", "--out", required=True, metavar="DIR", help="Folder for the results.")
+@click.option("--glob", metavar="PATTERN", help="Which files, such as '*.jpg' or '2024/**'.  [default: all images]")
+@click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N parts of the photos.")
+@click.option("--force", is_flag=True, help="Do all photos anew, also those that are done.")
+@click.option("--report", is_flag=True, help="Write a gallery, index.html, and captions.csv.")
+@model_options
+@click.option("--modes", type=Names("mode", MODES), help="For the page (-f html): modes to switch between.")
+@drawing_options
+@batch_common_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    folder: str,
+    out: str,
+    formats: tuple[str, ...],
+    model: str,
+    mode: str | None,
+    modes: tuple[str, ...] | None,
+    device: str,
+    threads: int | None,
+    text: str | None,
+    beam: int,
+    hard: Any,
+    seed: int,
+    glob: str | None,
+    shard: tuple[int, int],
+    force: bool,
+    report: bool,
+    max_pixels: int,
+    as_json: bool,
+    quiet: bool,
+    **drawing: Any,
+) -> int:
+    """Describe and draw a folder of photos; go on where it was stopped.
+
+    Results of FOLDER/trip/a.jpg go to DIR/trip/a.jpg-attention/. Given again, the same command goes on where it was
+    stopped: what is done is skipped. DIR/manifest.jsonl has a line for each photo. A photo that fails is named, and the
+    others are done.
+    """
+    if out == STDOUT:
+        raise click.UsageError("-o - is for one picture; give a folder", ctx)
+    networks = [
+        Loading(model=source.model, mode=source.mode, device=device, threads=1)
+        for source in page_sources(ctx, model, mode, modes, formats)
+    ]
+    given = checked(drawing)
+
+    def models() -> list[Captioner]:
+        for network in networks:
+            network.start()
+        return [network.model() for network in networks]
+
+    from attnviz.batch import run
+
+    with Interrupts() as interrupts, Meter(quiet=quiet) as meter:
+        outcome = run(
+            models,
+            folder,
+            out,
+            formats=formats,
+            text=text,
+            beam=beam,
+            hard=hard,
+            seed=seed,
+            max_pixels=max_pixels,
+            glob=glob,
+            shard=shard,
+            force=force,
+            report=report,
+            threads=threads,
+            progress=meter.show,
+            stop=interrupts.stop,
+            **given,
+        )
+    meter.sum_up(outcome, Path(out), as_json=as_json)
+    return interrupts.status or (FAILED if outcome.failed else 0)

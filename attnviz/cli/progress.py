@@ -1,0 +1,173 @@
+"""How far a long run is, and how it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from attnviz.cli.output import complain, note
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from attnviz.batch import Outcome, Progress
+
+FIRST_LINE, LINES_APART = 5.0, 15.0  # seconds, of the plain lines
+RECENT = 60.0  # seconds over which the speed is measured
+
+
+class Interrupts:
+    """Ctrl-C asks for the end: what is under way is finished. A second one ends the process at once.
+
+    A request to terminate, as schedulers send it, counts as Ctrl-C. Use it as a context.
+
+    Attributes:
+        stop: is set by the first signal.
+        status: the exit status that says which signal it was; 0 without one.
+    """
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.status = 0
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        if self.stop.is_set():
+            os._exit(128 + number)
+        self.status = 128 + number
+        self.stop.set()
+
+
+class Meter:
+    """Shows progress on standard error: a bar on a terminal, now and then a line elsewhere, and each failure.
+
+    Use it as a context.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+        self._began = time.monotonic()
+        self._next = self._began + FIRST_LINE
+        self._times: list[tuple[float, int]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def show(self, now: Progress) -> None:
+        """Takes note of where a run stands."""
+        if now.record is not None and now.record.error is not None:
+            complain(f"{now.record.path}: {now.record.error}")
+        if self._quiet:
+            return
+        if now.record is None:
+            if now.skipped:
+                note(f"{now.skipped} of {now.total} photos are done already")
+            if now.left and sys.stderr.isatty():
+                self._bar = _bar(now)
+        self._count(now.done + now.failed)
+        if self._bar is not None:
+            self._bar.update(
+                self._bar.task_ids[0],
+                completed=now.done + now.failed,
+                told=_told(now),
+                speed=self._speed(),
+            )
+        elif now.left and time.monotonic() >= self._next:
+            self._next = time.monotonic() + LINES_APART
+            note(f"{_told(now)}, {now.left} left: {self._speed()}, {_clock(self._seconds_left(now.left))} to go")
+
+    def sum_up(self, outcome: Outcome, out: Path, *, as_json: bool) -> None:
+        """Says what a run did: a remark, and with `as_json` a JSON object on standard output."""
+        left = outcome.total - outcome.skipped - outcome.done - outcome.failed
+        if not self._quiet or outcome.stopped:
+            told = f"{outcome.done} done, {outcome.failed} failed, {outcome.skipped} skipped"
+            note(f"{told} in {_clock(outcome.seconds)}; results in {out}{os.sep}, account in {outcome.manifest}")
+        if outcome.stopped:
+            note(f"interrupted with {left} photos left; the same command goes on from here")
+        if as_json:
+            import json
+
+            summary = {
+                "total": outcome.total,
+                "done": outcome.done,
+                "failed": outcome.failed,
+                "skipped": outcome.skipped,
+                "left": left,
+                "seconds": round(outcome.seconds, 3),
+                "out": str(out),
+                "manifest": str(outcome.manifest),
+                "report": None if outcome.report is None else str(outcome.report),
+                "failures": outcome.failures,
+            }
+            click.echo(json.dumps(summary, indent=2))
+
+    def _count(self, finished: int) -> None:
+        self._times.append((time.monotonic(), finished))
+        while len(self._times) > 2 and self._times[-1][0] - self._times[1][0] > RECENT:
+            self._times.pop(0)
+
+    def _rate(self) -> float:
+        (since, before), (until, after) = self._times[0], self._times[-1]
+        return (after - before) / max(until - since, 1e-3)
+
+    def _speed(self) -> str:
+        return f"{self._rate():.1f} photos/s"
+
+    def _seconds_left(self, left: int) -> float:
+        return left / max(self._rate(), 1e-6)
+
+
+def _told(now: Progress) -> str:
+    parts = [f"{now.done} done"]
+    parts += [f"{now.failed} failed"] if now.failed else []
+    parts += [f"{now.skipped} skipped"] if now.skipped else []
+    return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as 0:42, 12:07 or 3:10:55."""
+    minutes, rest = divmod(round(min(seconds, 359_999_999)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _bar(now: Progress) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+    bar.add_task("photos", total=now.left, told=_told(now), speed="")
+    with suppress(Exception):
+        bar.start()
+    return bar
