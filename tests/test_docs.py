@@ -45,7 +45,7 @@ def table(text: str) -> list[list[str]]:
 def commands(text: str) -> Iterator[list[str]]:
     """The arguments of every attnviz command in a Markdown text's code."""
     for _, code in CODE.findall(text):
-        for line in code.splitlines():
+        for line in code.replace("\\\n", " ").splitlines():
             for part in line.split("&&"):
                 words = shlex.split(part, comments=True)
                 if words[:1] == ["attnviz"]:

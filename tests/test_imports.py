@@ -27,6 +27,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "notes": frozenset({"geometry", "trace"}),
     "trace": frozenset({"geometry", "meta", "notes", "npz"}),
     "data": frozenset({"image", "words"}),
+    "flickr": frozenset({"image"}),
     "model": frozenset({"words"}),
     "explain": frozenset({"image", "geometry", "model", "trace"}),
     "adapters": frozenset({"image", "geometry", "trace", "model"}),
@@ -37,7 +38,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use only: see the tests at the end
 FORBIDDEN = {"__main__": frozenset({"cli"})}  # nobody else imports the command line
-WITHOUT_TORCH = ("image", "geometry", "npz", "meta", "notes", "trace", "data", "render", "regions", "words", *LEAVES)
+WITHOUT_TORCH = ("image", "geometry", "npz", "meta", "notes", "trace", "data", "flickr", "render", "regions", "words", *LEAVES)
 
 
 def files() -> list[Path]:

@@ -21,6 +21,7 @@ COMMANDS = {
     "models": "List the bundled models.",
     "train": "Train a model as a TOML file says.",
     "evaluate": "Measure a model on a data split.",
+    "data": "Make training data from public downloads.",
 }
 """Name -> first line of its help, here so that listing the commands imports none; tests hold the two equal."""
 

@@ -1,0 +1,186 @@
+"""Makes training splits (see `attnviz.data`) from the public downloads of Flickr8k and Flickr30k Entities.
+
+Flickr8k: Hodosh et al. 2013; `Flickr8k.token.txt` holds lines `NAME.jpg#0<tab>caption`, and the files of a split list
+one photo name a line. Flickr30k Entities, version 1: Plummer et al. 2015; `Sentences/ID.txt` holds five captions, words
+apart, with phrases such as `[/EN#18/people A child]`, and `Annotations/ID.xml` the boxes of each thing, in pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from PIL import Image
+
+from attnviz import image
+from attnviz.errors import DataError
+from attnviz.files import write_atomically
+
+SIDE = 224
+"""Photos are squeezed to SIDE x SIDE pixels, whatever their shape: the input of the networks trained on them."""
+
+QUALITY = 90
+"""Of the JPEGs."""
+
+STAMP = (2026, 1, 1, 0, 0, 0)
+"""Date of every file in the zip, so that the same photos make the same bytes."""
+
+PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)+) ([^\]]+)\]")
+
+Progress = Callable[[int, int], None]
+
+
+def make_split(
+    images: Path, captions: Path, names: Path, out: Path, entities: Path | None = None, progress: Progress | None = None
+) -> int:
+    """Writes OUT.zip and OUT.jsonl.
+
+    Args:
+        images: folder of the photos.
+        captions: Flickr8k.token.txt.
+        names: the split's list, such as Flickr_8k.trainImages.txt.
+        out: where the split goes, without suffix.
+        entities: folder with Sentences/ and Annotations/; a photo that it lacks, or all without it, get the plain
+            captions, without phrases and boxes.
+        progress: called with (photos done, photos in all).
+
+    Returns:
+        How many photos have phrases.
+
+    Raises:
+        DataError: for a file that is missing or not of this format; the message names it.
+        ImageError: for a photo that is missing or damaged.
+        OutputError: when the split cannot be written.
+    """
+    references = read_captions(captions)
+    wanted = [line.strip() for line in _text(names).splitlines() if line.strip()]
+    if not wanted:
+        raise DataError(f"{names}: names no photo")
+    if missing := [name for name in wanted if name not in references]:
+        raise DataError(
+            f"{captions}: lacks captions of {len(missing)} photos that {names.name} lists, {missing[0]} first"
+        )
+    records, grounded, archive = [], 0, io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as photos:
+        for done, name in enumerate(wanted, 1):
+            photo = image.load(images / name)
+            photos.writestr(zipfile.ZipInfo(name, STAMP), _squeezed(photo))
+            found = read_entities(entities, name.split("_")[0].split(".")[0]) if entities else None
+            grounded += found is not None
+            plain = {"captions": [{"tokens": text.split(), "phrases": []} for text in references[name]], "boxes": {}}
+            height, width = photo.size
+            record = {
+                "image": name,
+                "width": width,
+                "height": height,
+                **(found or plain),
+                "references": references[name],
+            }
+            records.append(json.dumps(record, separators=(",", ":"), ensure_ascii=False))
+            if progress:
+                progress(done, len(wanted))
+    # The photos first: a list without its photos would look whole.
+    write_atomically(out.with_name(f"{out.name}.zip"), archive.getvalue())
+    write_atomically(out.with_name(f"{out.name}.jsonl"), ("\n".join(records) + "\n").encode())
+    return grounded
+
+
+def read_captions(path: Path) -> dict[str, list[str]]:
+    """Photo name -> its captions, in order. Raises DataError for a line that is not `NAME#NUMBER<tab>caption`."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        head, tab, caption = line.partition("\t")
+        name, mark, _ = head.rpartition("#")
+        if not (tab and mark):
+            raise DataError(f"{path}, line {number}: not of the form NAME.jpg#0<tab>caption")
+        found[name].append(caption.strip())
+    return dict(found)
+
+
+def read_entities(folder: Path, photo: str) -> dict[str, Any] | None:
+    """The captions with phrases and the boxes of one photo, as they stand in a split; None where the folder lacks it.
+
+    Raises:
+        DataError: for a file that is not of this format.
+    """
+    sentences, annotation = folder / "Sentences" / f"{photo}.txt", folder / "Annotations" / f"{photo}.xml"
+    if not (sentences.is_file() and annotation.is_file()):
+        return None
+    captions = [read_sentence(line) for line in _text(sentences).splitlines() if line.strip()]
+    return {"captions": captions, "boxes": read_boxes(annotation)}
+
+
+def read_sentence(line: str) -> dict[str, Any]:
+    """`[/EN#18/people A child] runs` -> tokens, and phrases [start, end, chain, types]."""
+    tokens: list[str] = []
+    phrases = []
+    position = 0
+    for match in PHRASE.finditer(line):
+        tokens += line[position : match.start()].split()
+        words = match[3].split()
+        phrases.append([len(tokens), len(tokens) + len(words), match[1], match[2].strip("/").split("/")])
+        tokens += words
+        position = match.end()
+    return {"tokens": tokens + line[position:].split(), "phrases": phrases}
+
+
+def read_boxes(path: Path) -> Mapping[str, list[list[float]]]:
+    """Chain -> [x0, y0, x1, y1] of each of its boxes, as fractions of width and height.
+
+    Raises:
+        DataError: for a file that is no annotation.
+    """
+    boxes: dict[str, list[list[float]]] = defaultdict(list)
+    try:
+        root = ElementTree.fromstring(_text(path))
+        width, height = (float(_child(root, f"size/{side}")) for side in ("width", "height"))
+        for thing in root.iter("object"):
+            if (corners := thing.find("bndbox")) is None:
+                continue  # a scene, or something that cannot be seen
+            x0, y0, x1, y1 = (float(_child(corners, corner)) for corner in ("xmin", "ymin", "xmax", "ymax"))
+            box = [round(value, 5) for value in (x0 / width, y0 / height, x1 / width, y1 / height)]
+            for chain in thing.iter("name"):
+                boxes[str(chain.text)].append(box)
+    except (ElementTree.ParseError, ValueError, ZeroDivisionError) as error:
+        raise DataError(f"{path}: not an annotation of Flickr30k Entities ({error})") from error
+    return dict(boxes)
+
+
+def _child(element: ElementTree.Element, path: str) -> str:
+    text = element.findtext(path)
+    if text is None:
+        raise ValueError(f"no {path}")
+    return text
+
+
+def _squeezed(photo: image.Photo) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(photo.pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=QUALITY)
+    return stream.getvalue()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not a text file in UTF-8") from error
+
+
+def split_lists(pairs: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """`train=FILE` -> (train, FILE). Raises DataError for another form."""
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not (equals and path and re.fullmatch(r"[\w-]+", name)):
+            raise DataError(f"{pair}: not of the form NAME=FILE, such as train=Flickr_8k.trainImages.txt")
+        yield name, Path(path)
