@@ -12,34 +12,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnviz.batch.drawers import Drawer
 from attnviz.batch.flow import Channel, Gate, Stopped
-from attnviz.batch.jobs import Answer, Job, errno_of, reason
+from attnviz.batch.jobs import Answer, Job, errno_of
 from attnviz.batch.manifest import DONE, FAILED, Record, entropy, probability
 from attnviz.batch.place import place
+from attnviz.batch.work import BATCH, Item, Work, bytes_of, decode, described, why
 from attnviz.errors import AttnvizError, OutputError
-from attnviz.explain import Input, describe, network_input
-from attnviz.image import load, peek
-from attnviz.render.pictures import resized
 
 if TYPE_CHECKING:
     from attnviz.batch.listing import Listed
-    from attnviz.image import Pixels
-    from attnviz.model import Captioner
-    from attnviz.trace import Trace
-
-BATCH = 8
-"""Photos per forward pass. A shorter batch is filled up, so that all have one shape: see `attnviz.explain.describe`."""
 
 MEMORY = 256 * 2**20
 """Bytes of pixels that may be under way."""
-
-DECODING = 9
-"""Bytes that a pixel takes while it is decoded: as the file has it, upright, and as RGB."""
 
 PATIENCE = 0.5
 """Seconds that a batch waits for its next photo; more wait for room only where photos are very large."""
@@ -49,47 +37,6 @@ DEATHS = 3
 
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors that every further photo would meet too: the disk is full or can no longer be written."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is done with every photo.
-
-    Attributes:
-        models: the first writes the words and is drawn; a page compares the others with it.
-        top, out, staging: the folders of the photos, of the results, and of results that are not finished.
-        asked: text, beam, hard and seed, as for `attnviz.explain`.
-        formats, drawing, size: as for `attnviz.draw`; `size` is the longest side, None for the photo's own.
-        settings: hash of all of it, for the records.
-        max_pixels: larger photos are refused.
-        processes: how many draw.
-    """
-
-    models: Sequence[Captioner]
-    top: Path
-    out: Path
-    staging: Path
-    asked: dict[str, Any]
-    formats: tuple[str, ...]
-    drawing: dict[str, Any]
-    size: int | None
-    settings: str
-    max_pixels: int
-    processes: int
-
-
-@dataclass(eq=False)
-class _Item:
-    """A photo under way."""
-
-    photo: Listed
-    number: int
-    held: int  # bytes that the gate counts for it
-    seconds: float = 0.0
-    stamp: tuple[int, int] = (0, 0)  # size and time of change of the file
-    pixels: Pixels | None = None
-    input: Input | None = None
-    traces: tuple[Trace, ...] = ()
 
 
 class Pipeline:
@@ -116,8 +63,8 @@ class Pipeline:
         self._feeding, self._keeping = threading.Lock(), threading.Lock()
         decoders, networks = min(4, work.processes), _networks(work)
         self._gate = Gate(MEMORY)
-        self._decoded: Channel[_Item] = Channel(2 * BATCH, decoders)
-        self._described: Channel[_Item] = Channel(BATCH + 2 * work.processes, networks)
+        self._decoded: Channel[Item] = Channel(2 * BATCH, decoders)
+        self._described: Channel[Item] = Channel(BATCH + 2 * work.processes, networks)
         self._events: queue.SimpleQueue[Record | BaseException | None] = queue.SimpleQueue()
         self._drawers: set[Drawer] = set()
         self._deaths, self._ending = 0, threading.Event()
@@ -184,29 +131,19 @@ class Pipeline:
         finally:
             self._decoded.close()
 
-    def _decoded_item(self, photo: Listed, number: int) -> _Item | None:
-        """A photo read, scaled for the network and for the pictures; None where it cannot be."""
+    def _decoded_item(self, photo: Listed, number: int) -> Item | None:
+        """A photo read and scaled; None where it cannot be."""
         path = self._work.top / photo.path
-        high, wide = peek(path) or (0, 0)
-        item = _Item(photo, number, DECODING * high * wide)
+        item = Item(photo, number, bytes_of(path, self._work.max_pixels))
         self._gate.enter(item.held)
-        start = time.perf_counter()
         try:
-            if photo.error is not None:
-                raise OutputError(photo.error)
-            status = path.stat() if path.exists() else None
-            full = load(path, max_pixels=self._work.max_pixels)
-            if status is not None:
-                item.stamp = (status.st_size, status.st_mtime_ns)
-            item.input = network_input(self._work.models[0], full)
-            item.pixels = resized(full.pixels, self._work.size)
+            decode(item, path, self._work)
         except Exception as error:
-            self._fail(item, _why(path, error))
+            self._fail(item, why(path, error))
             return None
-        kept = item.pixels.nbytes + item.input.pixels.nbytes
+        kept = item.bytes_kept
         self._gate.leave(item.held - kept)
         item.held = kept
-        item.seconds = time.perf_counter() - start
         return item
 
     def _describe(self) -> None:
@@ -218,7 +155,7 @@ class Pipeline:
             while items := self._decoded.take(BATCH, PATIENCE):
                 start = time.perf_counter()
                 inputs = [item.input for item in items if item.input is not None]
-                columns = self._traces(inputs)
+                columns = described(self._work, inputs)
                 seconds = (time.perf_counter() - start) / len(items)
                 for item, *traces in zip(items, *columns, strict=True):
                     item.traces, item.input = tuple(traces), None
@@ -227,20 +164,9 @@ class Pipeline:
         finally:
             self._described.close()
 
-    def _traces(self, inputs: list[Input]) -> list[list[Trace]]:
-        """For each model the traces of all photos; the first writes the words that the others read."""
-        work = self._work
-        asked = {**work.asked, "fixed": BATCH}
-        text = asked.pop("text")
-        columns = [describe(work.models[0], inputs, None if text is None else [text] * len(inputs), **asked)]
-        for model in work.models[1:]:
-            texts = [text or trace.caption for trace in columns[0]]
-            columns.append(describe(model, inputs, texts, **asked))
-        return columns
-
     def _draw(self) -> None:
         """One drawing process: kept busy with one job to draw and one to go on with."""
-        drawer, open_items = self._start_drawer(), deque[_Item]()
+        drawer, open_items = self._start_drawer(), deque[Item]()
         while True:
             try:
                 while len(open_items) < 2 and (items := self._described.take(wait=not open_items)):
@@ -277,16 +203,16 @@ class Pipeline:
         self._drawers.discard(drawer)
         return how
 
-    def _job(self, item: _Item) -> Job:
+    def _job(self, item: Item) -> Job:
         assert item.pixels is not None
         work = self._work
         name = Path(item.photo.path).name
         return Job(item.traces, item.pixels, name, self._staged(item), work.formats, work.drawing)
 
-    def _staged(self, item: _Item) -> Path:
+    def _staged(self, item: Item) -> Path:
         return self._work.staging / str(item.number)
 
-    def _finish(self, item: _Item, answer: Answer) -> None:
+    def _finish(self, item: Item, answer: Answer) -> None:
         if answer.errno in HOPELESS:
             raise OutputError(f"{self._work.out}: {answer.error}")
         if answer.error is not None:
@@ -318,7 +244,7 @@ class Pipeline:
         )
         self._tell(item, record)
 
-    def _fail(self, item: _Item, why: str) -> None:
+    def _fail(self, item: Item, why: str) -> None:
         record = Record(
             path=item.photo.path,
             state=FAILED,
@@ -328,7 +254,7 @@ class Pipeline:
         )
         self._tell(item, record)
 
-    def _tell(self, item: _Item, record: Record) -> None:
+    def _tell(self, item: Item, record: Record) -> None:
         item.pixels, item.traces = None, ()
         self._gate.leave(item.held)
         with self._keeping:
@@ -339,10 +265,3 @@ class Pipeline:
 def _networks(work: Work) -> int:
     """How many threads run the network: on a CPU, one for about five that draw, which is what both take."""
     return 1 if work.models[0].device.type != "cpu" else max(1, min(4, work.processes // 5))
-
-
-def _why(path: Path, error: Exception) -> str:
-    """What is wrong with a photo, without its name in front."""
-    if path.is_symlink() and not path.exists():
-        return "is a link to a file that is not there; mend or remove the link"
-    return reason(error).removeprefix(f"{AttnvizError(str(path))}: ")

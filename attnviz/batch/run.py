@@ -17,10 +17,11 @@ from attnviz._version import __version__
 from attnviz.batch.listing import find
 from attnviz.batch.lock import Lock
 from attnviz.batch.manifest import Manifest, Record, manifest_name
-from attnviz.batch.pipeline import Pipeline, Work
+from attnviz.batch.pipeline import Pipeline
 from attnviz.batch.place import Staging
 from attnviz.batch.plan import left_to_do
 from attnviz.batch.report import write_report
+from attnviz.batch.work import Work
 from attnviz.errors import ConfigError
 from attnviz.image import MAX_PIXELS
 from attnviz.render import WRITERS, DrawOptions

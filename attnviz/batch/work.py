@@ -1,0 +1,117 @@
+"""What is done with each photo, apart from who does it when: decoding, and describing in batches of one shape."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attnviz.batch.jobs import reason
+from attnviz.errors import AttnvizError, ImageError
+from attnviz.explain import Input, describe, network_input
+from attnviz.image import load, peek
+from attnviz.render.pictures import resized
+
+if TYPE_CHECKING:
+    from attnviz.batch.listing import Listed
+    from attnviz.image import Pixels
+    from attnviz.model import Captioner
+    from attnviz.trace import Trace
+
+BATCH = 8
+"""Photos per forward pass. A shorter batch is filled up, so that all have one shape: see `attnviz.explain.describe`."""
+
+DECODING = 9
+"""Bytes that a pixel takes while it is decoded: as the file has it, upright, and as RGB."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with every photo.
+
+    Attributes:
+        models: the first writes the words and is drawn; a page compares the others with it.
+        top, out, staging: the folders of the photos, of the results, and of results that are not finished.
+        asked: text, beam, hard and seed, as for `attnviz.explain`.
+        formats, drawing, size: as for `attnviz.draw`; `size` is the longest side, None for the photo's own.
+        settings: hash of all of it, for the records.
+        max_pixels: larger photos are refused.
+        processes: how many draw.
+    """
+
+    models: Sequence[Captioner]
+    top: Path
+    out: Path
+    staging: Path
+    asked: dict[str, Any]
+    formats: tuple[str, ...]
+    drawing: dict[str, Any]
+    size: int | None
+    settings: str
+    max_pixels: int
+    processes: int
+
+
+@dataclass(eq=False)
+class Item:
+    """A photo under way."""
+
+    photo: Listed
+    number: int
+    held: int  # bytes that are counted for it
+    seconds: float = 0.0
+    stamp: tuple[int, int] = (0, 0)  # size and time of change of the file
+    pixels: Pixels | None = None
+    input: Input | None = None
+    traces: tuple[Trace, ...] = ()
+
+    @property
+    def bytes_kept(self) -> int:
+        """What it takes once it is decoded."""
+        assert self.pixels is not None
+        assert self.input is not None
+        return self.pixels.nbytes + self.input.pixels.nbytes
+
+
+def bytes_of(path: Path, max_pixels: int) -> int:
+    """How much memory a photo takes while it is decoded, by its header; none where it will be refused."""
+    high, wide = peek(path) or (0, 0)
+    return DECODING * high * wide if high * wide <= max_pixels else 0
+
+
+def decode(item: Item, path: Path, work: Work) -> None:
+    """Reads a photo and scales it for the network and for the pictures; the whole photo is not kept.
+
+    Raises:
+        ImageError: as `attnviz.image.load` does.
+    """
+    start = time.perf_counter()
+    if item.photo.error is not None:
+        raise ImageError(item.photo.error)
+    status = path.stat() if path.exists() else None
+    photo = load(path, max_pixels=work.max_pixels)
+    if status is not None:
+        item.stamp = (status.st_size, status.st_mtime_ns)
+    item.input = network_input(work.models[0], photo)
+    item.pixels = resized(photo.pixels, work.size)
+    item.seconds = time.perf_counter() - start
+
+
+def why(path: Path, error: Exception) -> str:
+    """What is wrong with a photo, without its name in front."""
+    if path.is_symlink() and not path.exists():
+        return "is a link to a file that is not there; mend or remove the link"
+    return reason(error).removeprefix(f"{AttnvizError(str(path))}: ")
+
+
+def described(work: Work, inputs: list[Input]) -> list[list[Trace]]:
+    """For each network the traces of all photos; the first writes the words that the others read."""
+    asked = {**work.asked, "fixed": BATCH}
+    text = asked.pop("text")
+    columns = [describe(work.models[0], inputs, None if text is None else [text] * len(inputs), **asked)]
+    for model in work.models[1:]:
+        texts = [text or trace.caption for trace in columns[0]]
+        columns.append(describe(model, inputs, texts, **asked))
+    return columns
