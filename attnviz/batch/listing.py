@@ -150,15 +150,30 @@ def _files(top: Path, out: Path, errors: dict[str, str]) -> Iterator[str]:
             continue
         for entry in found:
             path = f"{inside}/{entry.name}" if inside else entry.name
-            if entry.is_dir():
+            if _is_folder(entry):
                 if _is_result(Path(entry.path)):
                     continue
                 if entry.is_symlink():
                     links.append(path)
                 elif _fresh(Path(entry.path), read):
                     folders.append(path)
-            elif entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists()):
+            elif _is_file(entry):
                 yield path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether this is a file, or a link that leads to nothing: no pipe or device."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+    except OSError:
+        return True
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -68,7 +68,8 @@ class Record:
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         texts = [record.path, record.state, *record.files, *([record.folder] if record.state == DONE else [])]
-        return record if all(isinstance(text, str) for text in texts) else None
+        sound = record.state in (DONE, FAILED) and all(isinstance(text, str) for text in texts)
+        return record if sound else None
 
     def to_line(self) -> bytes:
         """One line, in ASCII: names that hold line breaks, or bytes that are no text, come back as they were."""
