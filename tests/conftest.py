@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -88,6 +89,43 @@ def process(tmp_path: Path) -> Callable[..., Outcome]:
         return Outcome(found.returncode, found.stdout.decode(errors="replace"), found.stderr.decode())
 
     return call
+
+
+SIZES = [(40, 60), (64, 48), (30, 30), (48, 96), (90, 40)]
+
+
+@pytest.fixture(scope="session")
+def photos() -> Callable[..., Path]:
+    """Fills a folder with small photos of several sizes: `photos(folder, ["a.jpg", "trip/b.png"])`."""
+
+    def make(folder: Path, names: list[str], seed: int = 0) -> Path:
+        random = np.random.default_rng(seed)
+        for index, name in enumerate(names):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            height, width = SIZES[index % len(SIZES)]
+            low = random.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+            Image.fromarray(low).resize((width, height)).save(path, "PNG" if name.endswith("png") else "JPEG")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tree() -> Callable[[Path], dict[str, bytes | None]]:
+    """What stands below a folder: path -> bytes, None for a folder; of manifests, the lines without the seconds."""
+
+    def read(folder: Path) -> dict[str, bytes | None]:
+        found: dict[str, bytes | None] = {}
+        for path in folder.rglob("*"):
+            data = path.read_bytes() if path.is_file() else None
+            if data is not None and path.name.startswith("manifest") and data.startswith(b"{"):
+                records = sorted((json.loads(line) for line in data.splitlines()), key=lambda record: record["path"])
+                data = json.dumps([{**record, "seconds": 0} for record in records]).encode()
+            found[str(path.relative_to(folder))] = data
+        return found
+
+    return read
 
 
 def _package_folder() -> Path:

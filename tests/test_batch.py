@@ -7,48 +7,27 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import attnviz
 from attnviz.batch import Outcome, run
 from attnviz.errors import AttnvizError, ConfigError, DataError, ModelError, OutputError
 from attnviz.model import Captioner
 
-SIZES = [(40, 60), (64, 48), (30, 30), (48, 96), (90, 40)]
+Make = Callable[..., Path]
+Tree = Callable[[Path], dict[str, bytes | None]]
+
 OPTIONS: dict[str, Any] = {"beam": 2, "size": 48, "threads": 1, "formats": ("png", "gif")}
 
 
 @pytest.fixture(scope="module")
 def model() -> Captioner:
     return Captioner.tiny(seed=4)
-
-
-def photos(folder: Path, names: list[str], seed: int = 0) -> Path:
-    random = np.random.default_rng(seed)
-    for index, name in enumerate(names):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        height, width = SIZES[index % len(SIZES)]
-        low = random.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        Image.fromarray(low).resize((width, height)).save(path, "PNG" if name.endswith("png") else "JPEG")
-    return folder
-
-
-def tree(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder; of manifests the lines without the seconds."""
-    found: dict[str, bytes | None] = {}
-    for path in folder.rglob("*"):
-        data = path.read_bytes() if path.is_file() else None
-        if data is not None and path.name.startswith("manifest"):
-            records = sorted((json.loads(line) for line in data.splitlines()), key=lambda record: record["path"])
-            data = json.dumps([{**record, "seconds": 0} for record in records]).encode()
-        found[str(path.relative_to(folder))] = data
-    return found
 
 
 def manifest(out: Path, name: str = "manifest.jsonl") -> dict[str, dict[str, Any]]:
@@ -62,11 +41,13 @@ def counts(outcome: Outcome) -> tuple[int, int, int]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, photos: Make) -> Path:
     return photos(tmp_path / "photos", ["a.jpg", "a.png", "trip/b.jpg", "trip/deep/c.jpg"])
 
 
-def test_results_mirror_the_tree_and_are_those_of_draw(model: Captioner, folder: Path, tmp_path: Path) -> None:
+def test_results_mirror_the_tree_and_are_those_of_draw(
+    model: Captioner, folder: Path, tmp_path: Path, tree: Tree
+) -> None:
     out = tmp_path / "out"
     outcome = run(model, folder, out, **OPTIONS)
     assert counts(outcome) == (4, 0, 0)
@@ -83,13 +64,14 @@ def test_results_mirror_the_tree_and_are_those_of_draw(model: Captioner, folder:
         (trace,) = attnviz.explain(model, folder / path, beam=2)
         saved = attnviz.Trace.load(results / "trace.npz")
         assert saved.tokens == trace.tokens
+        assert saved.logprobs is not None
         assert saved.caption == record["caption"]
         np.testing.assert_allclose(saved.weights, trace.weights, atol=1e-5)
         attnviz.draw(saved, folder / path, tmp_path / "drawn", size=48)
         assert tree(tmp_path / "drawn") == tree(results)
         shutil.rmtree(tmp_path / "drawn")
         assert record["sha256"] == hashlib.sha256((folder / path).read_bytes()).hexdigest()
-        assert record["probability"] == pytest.approx(float(np.exp(np.mean(trace.logprobs))), abs=1e-5)
+        assert record["probability"] == pytest.approx(float(np.exp(saved.logprobs.mean())), abs=1e-5)
         assert record["entropy"] == pytest.approx(np.mean([step.entropy for step in trace.steps]), abs=1e-4)
     assert sorted(path.name for path in out.iterdir()) == [
         "a.jpg-attention",
@@ -99,7 +81,9 @@ def test_results_mirror_the_tree_and_are_those_of_draw(model: Captioner, folder:
     ]
 
 
-def test_a_photos_files_are_the_same_bytes_whatever_its_neighbours(model: Captioner, tmp_path: Path) -> None:
+def test_a_photos_files_are_the_same_bytes_whatever_its_neighbours(
+    model: Captioner, tmp_path: Path, photos: Make, tree: Tree
+) -> None:
     everybody = photos(tmp_path / "all", [f"{number:02d}.jpg" for number in range(11)])
     run(model, everybody, tmp_path / "out", **OPTIONS)
     expected = tree(tmp_path / "out")
@@ -115,7 +99,7 @@ def test_a_photos_files_are_the_same_bytes_whatever_its_neighbours(model: Captio
 
 
 def test_what_is_done_is_skipped_and_what_has_changed_is_done_anew(
-    model: Captioner, folder: Path, tmp_path: Path
+    model: Captioner, folder: Path, tmp_path: Path, photos: Make, tree: Tree
 ) -> None:
     out = tmp_path / "out"
     run(model, folder, out, **OPTIONS)
@@ -140,7 +124,9 @@ def test_what_is_done_is_skipped_and_what_has_changed_is_done_anew(
 @pytest.mark.parametrize(
     "change", [{"style": "contour"}, {"formats": ("png",)}, {"text": "a dog"}, {"beam": 1}, {"hard": "sample"}]
 )
-def test_other_settings_do_all_anew(model: Captioner, tmp_path: Path, change: dict[str, Any]) -> None:
+def test_other_settings_do_all_anew(
+    model: Captioner, tmp_path: Path, change: dict[str, Any], photos: Make, tree: Tree
+) -> None:
     folder, out = photos(tmp_path / "photos", ["a.jpg"]), tmp_path / "out"
     run(model, folder, out, **OPTIONS)
     (out / "a.jpg-attention" / "mine.txt").write_text("mine")
@@ -151,7 +137,7 @@ def test_other_settings_do_all_anew(model: Captioner, tmp_path: Path, change: di
     assert tree(out) == tree(tmp_path / "fresh")
 
 
-def test_another_model_does_all_anew_and_so_does_coming_back(model: Captioner, tmp_path: Path) -> None:
+def test_another_model_does_all_anew_and_so_does_coming_back(model: Captioner, tmp_path: Path, photos: Make) -> None:
     folder, out = photos(tmp_path / "photos", ["a.jpg"]), tmp_path / "out"
     for which in (model, Captioner.tiny(seed=5), model):
         assert counts(run(which, folder, out, **OPTIONS)) == (1, 0, 0)
@@ -159,7 +145,7 @@ def test_another_model_does_all_anew_and_so_does_coming_back(model: Captioner, t
     assert counts(run(Captioner.tiny(seed=5), folder, out, shard=(1, 1), **OPTIONS)) == (1, 0, 0)
 
 
-def test_bad_photos_are_named_and_the_others_done(model: Captioner, folder: Path, tmp_path: Path) -> None:
+def test_bad_photos_are_named_and_the_others_done(model: Captioner, folder: Path, tmp_path: Path, photos: Make) -> None:
     out = tmp_path / "out"
     whole = (folder / "a.jpg").read_bytes()
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
@@ -194,7 +180,7 @@ def test_a_file_in_the_way_of_one_photo_is_that_photos_failure(model: Captioner,
 
 
 def test_a_full_disk_ends_the_run_and_leaves_a_state_to_go_on_from(
-    model: Captioner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Captioner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tree: Tree
 ) -> None:
     out = tmp_path / "out"
     run(model, folder, tmp_path / "fresh", **OPTIONS)
@@ -217,7 +203,7 @@ def test_a_full_disk_ends_the_run_and_leaves_a_state_to_go_on_from(
     assert tree(out) == tree(tmp_path / "fresh")
 
 
-def test_stopping_finishes_what_is_under_way(model: Captioner, tmp_path: Path) -> None:
+def test_stopping_finishes_what_is_under_way(model: Captioner, tmp_path: Path, photos: Make) -> None:
     folder, out = photos(tmp_path / "photos", [f"{number:03d}.jpg" for number in range(80)]), tmp_path / "out"
     stop, seen = threading.Event(), []
 
@@ -235,7 +221,9 @@ def test_stopping_finishes_what_is_under_way(model: Captioner, tmp_path: Path) -
     assert run(model, folder, out, **OPTIONS).skipped == outcome.done
 
 
-def test_shards_are_parts_of_the_whole_and_go_on_from_each_other(model: Captioner, tmp_path: Path) -> None:
+def test_shards_are_parts_of_the_whole_and_go_on_from_each_other(
+    model: Captioner, tmp_path: Path, photos: Make
+) -> None:
     names = [f"{number}.jpg" for number in range(12)]
     folder, out = photos(tmp_path / "photos", names), tmp_path / "out"
     outcomes = [run(model, folder, out, shard=(part, 3), **OPTIONS) for part in (1, 2, 3)]
@@ -269,7 +257,7 @@ def test_two_runs_at_once_do_not_meet(model: Captioner, folder: Path, tmp_path: 
     assert not list(out.glob(".attnviz*"))
 
 
-def test_leftovers_of_a_crash_are_removed(model: Captioner, folder: Path, tmp_path: Path) -> None:
+def test_leftovers_of_a_crash_are_removed(model: Captioner, folder: Path, tmp_path: Path, tree: Tree) -> None:
     out = tmp_path / "out"
     run(model, folder, out, **OPTIONS)
     fresh = tree(out)
@@ -282,7 +270,7 @@ def test_leftovers_of_a_crash_are_removed(model: Captioner, folder: Path, tmp_pa
     assert tree(out) == fresh
 
 
-def test_a_line_cut_off_is_done_anew(model: Captioner, folder: Path, tmp_path: Path) -> None:
+def test_a_line_cut_off_is_done_anew(model: Captioner, folder: Path, tmp_path: Path, tree: Tree) -> None:
     out = tmp_path / "out"
     run(model, folder, out, **OPTIONS)
     fresh, data = tree(out), (out / "manifest.jsonl").read_bytes()
@@ -294,7 +282,7 @@ def test_a_line_cut_off_is_done_anew(model: Captioner, folder: Path, tmp_path: P
 
 
 def test_a_drawing_process_that_dies_takes_one_photo_with_it(
-    model: Captioner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Captioner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: Make
 ) -> None:
     from attnviz.batch import drawers
 
@@ -314,7 +302,7 @@ def test_a_drawing_process_that_dies_takes_one_photo_with_it(
     assert "signal 9" in next(iter(outcome.failures.values()))
 
 
-def test_several_models_share_a_page(model: Captioner, tmp_path: Path) -> None:
+def test_several_models_share_a_page(model: Captioner, tmp_path: Path, photos: Make) -> None:
     folder, out = photos(tmp_path / "photos", ["a.jpg"]), tmp_path / "out"
     both = [model, Captioner.tiny("general", seed=4)]
     run(both, folder, out, **{**OPTIONS, "formats": ("html",)})
