@@ -83,6 +83,23 @@ def test_options_are_those_of_render(cli: Run) -> None:
     assert flags("render") - {"images"} <= flags("batch")
 
 
+def test_the_readme_tells_of_the_options_and_the_fields() -> None:
+    import re
+    from importlib import import_module
+
+    from attnviz.batch.manifest import FIELDS
+
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("\n## Folders\n")[1].split("\n## ")[0]
+    rows = [re.findall(r"`([\w-]+)`", line.split("|")[1]) for line in section.splitlines() if line.startswith("| `")]
+    told = {name for row in rows for name in row}
+    batch, render = (
+        {flag for option in import_module(f"attnviz.cli.{name}").command.params[1:] for flag in option.opts}
+        for name in ("batch", "render")
+    )
+    assert told == (batch - render) | {"-o", "--out", "--threads"} | set(FIELDS)
+
+
 @pytest.mark.parametrize(
     ("args", "status", "words"),
     [

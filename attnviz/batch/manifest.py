@@ -1,7 +1,7 @@
 """The manifest: a line of JSON for each photo, written when its results are in place.
 
-A line is added in one write. One that a crash cut off is dropped when the file is read again, and its photo is done
-anew.
+A line is added in one write, so it outlives the process that wrote it. One that a crash cut off is dropped when the
+file is read again, and its photo is done anew.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import errno
 import json
 import math
 import os
+import re
+import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from attnviz.trace import Trace
 
 DONE, FAILED = "done", "failed"
+SAVED_EVERY = 1.0  # seconds
+
+_NAME = re.compile(r"manifest(-[0-9]+-of-[0-9]+)?\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,11 @@ def manifest_name(shard: tuple[int, int]) -> str:
     return "manifest.jsonl" if count == 1 else f"manifest-{number}-of-{count}.jsonl"
 
 
+def manifests(out: Path) -> list[Path]:
+    """The manifests in an output folder, of all shards."""
+    return sorted(path for path in out.glob("manifest*.jsonl") if _NAME.fullmatch(path.name))
+
+
 def read(path: Path) -> tuple[dict[str, Record], bool]:
     """The last record of each photo, and whether the file is as it should be: whole lines, one a photo.
 
@@ -125,9 +136,12 @@ class Manifest:
             self._rewrite()
         with output_errors(path):
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        self._closing, self._unsaved = threading.Event(), False
+        self._saver = threading.Thread(target=self._save, name="manifest", daemon=True)
+        self._saver.start()
 
     def append(self, record: Record) -> None:
-        """Adds a line, and waits until the disk has it.
+        """Adds a line, in one write, which outlives the process. The disk has it within `SAVED_EVERY` seconds.
 
         Raises:
             OutputError: it could not be written; the file is then as it was.
@@ -138,11 +152,11 @@ class Manifest:
             try:
                 if os.write(self._descriptor, line) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(self._descriptor)
             except OSError:
                 os.ftruncate(self._descriptor, size)
                 raise
         self.records[record.path] = record
+        self._unsaved = True
 
     def finish(self, listed: Collection[str]) -> None:
         """Leaves one line for each photo, by path. Failures of photos that are gone are forgotten."""
@@ -152,10 +166,22 @@ class Manifest:
         self._rewrite()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file, once the disk has it."""
         if self._descriptor >= 0:
+            self._closing.set()
+            self._saver.join()
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _save(self) -> None:
+        """On a thread of its own: waiting for the disk also waits for all pictures just written."""
+        closing = False
+        while not closing:
+            closing = self._closing.wait(SAVED_EVERY)
+            if self._unsaved:
+                self._unsaved = False
+                with suppress(OSError):  # a disk that fails here fails the next write too
+                    os.fsync(self._descriptor)
 
     def _rewrite(self) -> None:
         self._replace(self.path, lines(self.records))
@@ -169,7 +195,7 @@ def lines(records: Mapping[str, Record]) -> bytes:
 def neighbours(out: Path, own: Path) -> dict[str, list[Record]]:
     """What the other manifests in an output folder say of each photo."""
     found: dict[str, list[Record]] = {}
-    for path in sorted(out.glob("manifest*.jsonl")):
+    for path in manifests(out):
         if path != own:
             for record in read(path)[0].values():
                 found.setdefault(record.path, []).append(record)
@@ -179,7 +205,7 @@ def neighbours(out: Path, own: Path) -> dict[str, list[Record]]:
 def everything(out: Path) -> list[Record]:
     """The records of all manifests in an output folder, one a photo, by path; a finished one goes before a failure."""
     found: dict[str, Record] = {}
-    for path in sorted(out.glob("manifest*.jsonl")):
+    for path in manifests(out):
         for record in read(path)[0].values():
             if record.path not in found or record.state == DONE:
                 found[record.path] = record

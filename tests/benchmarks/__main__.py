@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from batch import compare_batch
 from peers import PEERS, Peer
 from PIL import Image
 
@@ -72,6 +73,7 @@ def main() -> None:
     compare_gif(trace, photo, rounds)
     compare_figure(rounds)
     compare_start(rounds)
+    compare_batch(min(rounds, 3))
 
 
 def picture(size: tuple[int, int]) -> Photo:
