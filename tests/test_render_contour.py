@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from attnviz.geometry import Frame
+from attnviz.image import Photo
+from attnviz.render import DrawOptions
 from attnviz.render.contour import HALO, LINES, Contours, edge_distance, enclosing
 from attnviz.render.heatmap import Scale
+from attnviz.render.pictures import Pictures
+from attnviz.render.writers.gif import SAMPLES
+from attnviz.trace import Trace
 
 SHARED = Scale("shared", 20)
 
@@ -109,3 +114,22 @@ def test_pictures_of_one_row_or_pixel(size: tuple[int, int], cells: bool) -> Non
     values = np.linspace(0, 10, size[0] * size[1], dtype=np.float32).reshape(size)
     out = Contours(np.zeros((*size, 3), np.uint8), np.ones(size, bool), 1.0, cells).paint(values, SHARED)[0]
     assert out.shape == (*size, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(60, 640), st.integers(60, 640)),
+    steps=st.integers(1, 10),
+    count=st.sampled_from([500, 3000, SAMPLES]),
+    cells=st.booleans(),
+)
+@example(size=(375, 500), steps=8, count=SAMPLES, cells=False)
+def test_samples_of_a_cropped_photo(size: tuple[int, int], steps: int, count: int, cells: bool) -> None:
+    frame = Frame.crop(size, (224, 224), (14, 14), resize=256)
+    weights = np.random.default_rng(0).dirichlet(np.full(196, 0.2), steps).reshape(steps, 14, 14).astype(np.float32)
+    photo = Photo(np.full((*size, 3), 90, np.uint8), "x", None)
+    options = DrawOptions(style="contour", cells=cells)
+    found = Pictures(Trace(weights, ("a",) * steps, frame=frame), photo, options).samples(count)
+    # The photo, with the part that the model did not see, and then the lines.
+    assert found.dtype == np.uint8
+    assert len(np.unique(found, axis=0)) > 2

@@ -82,10 +82,10 @@ class Pictures:
         self.size: Size = (pixels.shape[0], pixels.shape[1])
         self._density = trace.density
         self.scales = scales(options.scale, self._density, self.steps, self.frame)
-        self._seen = self.frame.seen(self.size)
-        self._base = dimmed(pixels, self._seen)
+        seen = self.frame.seen(self.size)
+        self._base = dimmed(pixels, seen)
         self.legend = legend(options)
-        self._painter = self._paint_on(self._base, self._seen)
+        self._painter = self._paint_on(self._base, seen)
         self.blank = self._painter.blank  # the picture of no attention at all
 
     def __len__(self) -> int:
@@ -116,9 +116,10 @@ class Pictures:
         """(n, 3) uint8, n about `count` at most: pixels of the photo, and the painted ones of all steps."""
         stride = max(1, round((math.prod(self.size) * (len(self) + 1) / count) ** 0.5))
         grid = slice(stride // 2 if min(self.size) > stride else 0, None, stride)
-        base, seen = self._base[grid, grid], self._seen[grid, grid]
-        painter = self._paint_on(base, seen)
+        base = self._base[grid, grid]
         size = (base.shape[0], base.shape[1])
+        # What was seen at this size, as the densities have it: a part of the whole mask may be off by a pixel.
+        painter = self._paint_on(base, self.frame.seen(size))
         densities = self.frame.upsample(self._density[list(self.steps)], size, self.options.cells)
         painted = [painter.paint(density, scale)[0] for density, scale in zip(densities, self.scales, strict=True)]
         blank = painter.blank
