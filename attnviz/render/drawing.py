@@ -84,6 +84,7 @@ def write(
 
     Raises:
         AttnvizError: as for `draw`.
+        BrokenPipeError: whoever reads the stream has closed it.
     """
     writer = _writer(format)
     jobs = list(writer.jobs(_pictures(trace, image, _options(options), compare)))

@@ -115,7 +115,7 @@ class Folder:
 
 
 class output_errors:  # noqa: N801 - used like a function
-    """A context that turns an OSError into one line that names the file and the reason."""
+    """A context that turns an OSError, but a broken pipe, into one line that names the file and the reason."""
 
     def __init__(self, path: Path | str) -> None:
         self._path = path
@@ -123,6 +123,8 @@ class output_errors:  # noqa: N801 - used like a function
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BrokenPipeError):  # whoever reads the stream has enough: that is no failure to tell of
+            return
         if isinstance(error, FileExistsError | NotADirectoryError):
             path = Path(self._path)
             file = next((part for part in (path, *path.parents) if part.is_file()), path)

@@ -59,22 +59,26 @@ class DrawOptions:
     def __post_init__(self) -> None:
         _choice("scale", self.scale, SCALES)
         _choice("style", self.style, STYLES)
+        for name in ("cells", "labels", "loop"):
+            check_flag(name, getattr(self, name))
+        set_field = object.__setattr__  # numbers of numpy's become Python's, which JSON knows
         if self.opacity is not None:
-            _number("opacity", self.opacity, 0, 1)
-        _number("duration", self.duration, 0.02, MAX_SECONDS)
-        _number("last", self.last, 0.02, MAX_SECONDS)
-        _number("fade", self.fade, 0, self.duration)
+            set_field(self, "opacity", _number("opacity", self.opacity, 0, 1))
+        for name, low in (("duration", 0.02), ("last", 0.02), ("fade", 0)):
+            set_field(self, name, _number(name, getattr(self, name), low, MAX_SECONDS))
+        if self.fade > self.duration:
+            raise ConfigError(
+                f"fade: {self.fade:g} s is longer than duration, {self.duration:g} s; a word fades while it is shown"
+            )
         if self.threads is not None:
-            _count("threads", self.threads)
+            set_field(self, "threads", _count("threads", self.threads))
         size = int(self.size) if isinstance(self.size, str) and self.size.isdecimal() else self.size
-        if size is not None and size != "original":
-            _count("size", size)
-        object.__setattr__(self, "size", None if size == "original" else size)
+        set_field(self, "size", None if size is None or size == "original" else _count("size", size))
         if isinstance(self.steps, str):
             parse_steps(self.steps)
         elif self.steps is not None:
             try:
-                object.__setattr__(self, "steps", tuple(self.steps))
+                set_field(self, "steps", tuple(self.steps))
             except TypeError:
                 raise ConfigError(f"steps: {self.steps!r} is neither text such as 1-5,8 nor a sequence") from None
         if self.style == "heat":
@@ -138,15 +142,23 @@ def _choice(name: str, value: Any, known: Sequence[str] | dict[str, str]) -> Non
         raise ConfigError(f"{name}: {value!r} is none of {', '.join(known)}")
 
 
-def _number(name: str, value: Any, low: float, high: float) -> None:
+def check_flag(name: str, value: Any) -> None:
+    """Raises ConfigError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}: {value!r} is neither True nor False")
+
+
+def _number(name: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
         raise ConfigError(f"{name}: {value!r} is no number from {low:g} to {high:g}")
+    return float(value)
 
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _count(name: str, value: Any) -> None:
+def _count(name: str, value: Any) -> int:
     if not _is_whole(value) or value < 1:
         raise ConfigError(f"{name}: {value!r} is no whole number above 0")
+    return int(value)

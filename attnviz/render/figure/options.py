@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attnviz.errors import ConfigError
-from attnviz.render.options import DrawOptions
+from attnviz.render.options import DrawOptions, check_flag
 from attnviz.render.palette import DEFAULT
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class FigureOptions:
         )
         object.__setattr__(self, "drawing", drawing)
         object.__setattr__(self, "width", inches(self.width))
+        check_flag("difference", self.difference)
         _within("dpi", self.dpi, LEAST_DPI, MOST_DPI)
         _within("font_size", self.font_size, LEAST_FONT, MOST_FONT)
         if self.columns is not None:
