@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -13,8 +14,14 @@ from typing import Any
 import numpy as np
 
 from attnviz import image
-from attnviz.errors import DataError
+from attnviz.errors import DataError, ImageError
 from attnviz.words import normalise
+
+MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
+"""What reading a line that holds anything at all may raise."""
+
+SLACK = 0.02
+"""How far a box may reach beyond the photo, as a fraction of it: annotators' boxes do by a pixel or two."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class Split:
     def __init__(self, path: str | Path) -> None:
         stem = Path(path)
         stem = stem.with_suffix("") if stem.suffix in (".jsonl", ".zip") else stem
+        if not stem.name:
+            raise DataError(f"{str(path)!r}: names no split; a split is SPLIT.jsonl with SPLIT.zip beside it")
         self.name = stem.name
         self.lines, self.archive = stem.with_name(f"{stem.name}.jsonl"), stem.with_name(f"{stem.name}.zip")
         for file in (self.lines, self.archive):
@@ -104,23 +113,33 @@ class Split:
         """The photos of records [start, stop), as they lie in the zip. Raises ImageError for a damaged one."""
         with zipfile.ZipFile(self.archive) as archive:
             for record in self.records[start:stop]:
-                yield image.load(archive.read(record.image), name=record.image)
+                try:
+                    content = archive.read(record.image)
+                except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+                    raise ImageError(
+                        f"{self.archive}: {record.image} in it is damaged ({error}); copy it again"
+                    ) from error
+                yield image.load(content, name=record.image)
 
 
 def _read_records(path: Path) -> Iterator[Record]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
+    number = 0
+    with path.open("rb") as lines:
+        try:
+            for line in lines:
+                number += 1
                 yield _record(json.loads(line))
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise DataError(f"{path}, line {number}: not a record ({type(error).__name__}: {error})") from error
+        except MALFORMED as error:
+            raise DataError(f"{path}, line {number}: not a record ({type(error).__name__}: {error})") from error
 
 
 def _record(values: Mapping[str, Any]) -> Record:
     boxes = {}
     for chain, corners in values.get("boxes", {}).items():
         x0, y0, x1, y1 = np.asarray(corners, float).reshape(-1, 4).T
-        boxes[str(chain)] = np.stack([y0, x0, y1, x1], 1)
+        boxes[str(chain)] = found = np.stack([y0, x0, y1, x1], 1)
+        if not ((found >= -SLACK) & (found <= 1 + SLACK)).all() or (x1 < x0).any() or (y1 < y0).any():
+            raise ValueError(f"box {corners} is not [x0, y0, x1, y1] in fractions of width and height")
     return Record(
         image=str(values["image"]),
         size=(int(values.get("height", 0)), int(values.get("width", 0))),
@@ -132,6 +151,8 @@ def _record(values: Mapping[str, Any]) -> Record:
 
 def _caption(values: Mapping[str, Any]) -> Caption:
     """Drops the tokens that are no words, and moves the phrases along."""
+    if not isinstance(values["tokens"], list):
+        raise TypeError("tokens must be a list of words")
     words = [normalise(token) for token in values["tokens"]]
     before = np.concatenate([[0], np.cumsum([bool(word) for word in words])]).tolist()
     phrases = []

@@ -53,21 +53,19 @@ def explain(
     Raises:
         ImageError: for a photo that cannot be read.
         ModelError: for a given text without a word, or too many beams.
-        ConfigError: when there are not as many texts as photos.
+        ConfigError: for images or texts that are none, when there are not as many texts as photos, or for a batch below
+            one photo.
     """
+    if type(batch) is not int or batch < 1:
+        raise ConfigError(f"batch must be a number of photos, at least 1, not {batch!r}")
+    if not _is_one(images) and not isinstance(images, Iterable):
+        raise ConfigError(f"images must be a photo or a list of photos, not {type(images).__name__}")
     sources = [images] if _is_one(images) else list(images)
-    if isinstance(text, str) or text is None:
-        texts: list[str | None] = [text] * len(sources)
-    else:
-        texts = list(text)
-        if len(texts) != len(sources):
-            raise ConfigError(
-                f"{len(texts)} texts for {len(sources)} images; give one string for all, or one per image"
-            )
+    texts = _texts(text, len(sources))
     traces = []
     for chunk in chunked(zip(sources, texts, strict=True), batch):
         inputs = [network_input(model, images_module.load(source, max_pixels=max_pixels)) for source, _ in chunk]
-        given = None if text is None else [str(one) for _, one in chunk]
+        given = None if text is None else [one for _, one in chunk]
         traces += describe(model, inputs, given, beam=beam, hard=hard, seed=seed)
     return traces
 
@@ -133,9 +131,21 @@ def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
+def _texts(text: str | Sequence[str] | None, count: int) -> list[str]:
+    """One text per photo; empty ones, which nobody reads, where the network writes."""
+    if text is None or isinstance(text, str):
+        return [text or ""] * count
+    texts = list(text) if hasattr(text, "__iter__") else [text]
+    if not all(isinstance(one, str) for one in texts):
+        raise ConfigError("text must be one string for all images, or a list with one string per image")
+    if len(texts) != count:
+        raise ConfigError(f"{len(texts)} texts for {count} images; give one string for all, or one per image")
+    return texts
+
+
 def _is_one(images: Any) -> bool:
     single = (
-        isinstance(images, (str, bytes, bytearray, os.PathLike, Photo))
+        isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, Photo))
         or hasattr(images, "getexif")
         or hasattr(images, "read")
     )

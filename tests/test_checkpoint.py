@@ -155,3 +155,26 @@ def test_a_card_can_be_added_to(tmp_path: Path) -> None:
     assert read_meta(path)["card"] == {"trained on": "nothing", "figures": {"BLEU-4": 1.5}}
     after = load_checkpoint(path).state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 1e999},
+        {"config": []},
+        {"config": {"mode": "x"}},
+        {"config": {"backbone": 5}},
+        {"config": {"input": [16384, 16384]}},
+        {"vocabulary": ["a"]},
+        {"vocabulary": 5},
+    ],
+    ids=str,
+)
+def test_hostile_headers_are_one_line_that_names_the_file(changes: dict[str, Any], tmp_path: Path) -> None:
+    header = {"version": 1, "name": "m", "config": {}, "vocabulary": list(SPECIAL)} | changes
+    path = tmp_path / "hostile.safetensors"
+    save_file({"a": torch.zeros(2)}, path, {"attnviz": json.dumps(header)})
+    with pytest.raises(ModelError) as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+    assert "hostile.safetensors" in str(caught.value)

@@ -131,3 +131,21 @@ def test_interrupting_while_torch_is_imported(folder: Path, checkpoint: Path) ->
 
 def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("command", ["--version", "modes"])
+def test_closed_standard_output_is_no_traceback(command: str) -> None:
+    found = subprocess.run(
+        ["sh", "-c", f"exec '{sys.executable}' -m attnviz {command} >&-"],
+        cwd=Path(attnviz.__file__).parents[1],
+        capture_output=True,
+        check=False,
+    )
+    assert b"Traceback" not in found.stderr
+    assert b"this is a bug" not in found.stderr
+
+
+def test_an_empty_folder_name_is_told(cli: Run, photo: Path) -> None:
+    status, _, err = cli("render", photo, "-o", "")
+    assert status != 0
+    assert "-o names no folder" in err

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from attnviz.data import Phrase, Split
-from attnviz.errors import DataError
+from attnviz.errors import DataError, ImageError
 
 RECORD = {
     "image": "a.png",
@@ -65,6 +65,15 @@ def test_reads_records_and_photos(tmp_path: Path, suffix: str) -> None:
             "phrase \\[0, 2\\) lies outside its 1 tokens",
         ),
         ({"image": "a.png", "boxes": {"1": [[1, 2, 3]]}}, "line 2: not a record"),
+        ({"image": "a.png", "boxes": {"1": [[1, 2, 30, 40]]}}, "fractions of width"),
+        ({"image": "a.png", "boxes": {"1": [[0.5, 0, 0.1, 1]]}}, "fractions of width"),
+        ({"image": "a.png", "boxes": {"1": [[float("nan"), 0, 0.1, 1]]}}, "fractions of width"),
+        ({"image": "a.png", "boxes": [[0, 0, 1, 1]]}, "line 2: not a record"),
+        ({"image": "a.png", "captions": [{"tokens": "dog"}]}, "tokens must be a list"),
+        ({"image": "a.png", "width": float("inf")}, "line 2: not a record"),
+        ("[1]", "line 2: not a record"),
+        ("null", "line 2: not a record"),
+        ("[" * 100000, "line 2: not a record"),
         ({"image": "b.png"}, "lacks 1 photos that train.jsonl names, b.png first"),
     ],
 )
@@ -82,3 +91,17 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     path.with_suffix(".zip").write_bytes(b"no zip")
     with pytest.raises(DataError, match="not a readable zip"):
         Split(path)
+
+
+def test_damaged_photos_and_lines_of_bytes(tmp_path: Path) -> None:
+    path = write_split(tmp_path, RECORD)
+    whole = bytearray(path.with_suffix(".zip").read_bytes())
+    whole[whole.index(b"IDAT") + 8] ^= 255
+    path.with_suffix(".zip").write_bytes(whole)
+    with pytest.raises(ImageError, match=r"train\.zip: a\.png in it is damaged"):
+        list(Split(path).photos())
+    path.with_suffix(".jsonl").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="line 1: not a record"):
+        Split(path)
+    with pytest.raises(DataError, match="names no split"):
+        Split("")

@@ -217,7 +217,7 @@ def test_a_text_of_endless_words_is_an_error() -> None:
 
 @pytest.mark.parametrize("beam", [0, -1, 101])
 def test_the_number_of_beams_is_bounded(beam: int) -> None:
-    with pytest.raises(ModelError, match="from 1 to 100"):
+    with pytest.raises(ModelError, match="whole number from 1 to 100"):
         Captioner.tiny().describe(pixels(1), beam=beam)
 
 

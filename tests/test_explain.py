@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,3 +79,20 @@ def test_errors_pass_through(model: Captioner, pixels: np.ndarray, tmp_path: Pat
 
 def test_no_images_no_traces(model: Captioner) -> None:
     assert attnviz.explain(model, []) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch": 0}, {"batch": -1}, {"text": [None]}, {"text": 5}, {"hard": "soft"}, {"beam": 2.5}, {"beam": "3"}],
+    ids=str,
+)
+def test_wrong_arguments_are_told(model: Captioner, pixels: np.ndarray, wrong: dict[str, Any]) -> None:
+    with pytest.raises(AttnvizError) as caught:
+        attnviz.explain(model, [pixels], **wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("images", [None, 5])
+def test_what_is_no_image_is_told(model: Captioner, images: Any) -> None:
+    with pytest.raises(AttnvizError):
+        attnviz.explain(model, images)

@@ -204,6 +204,12 @@ def test_losses_against_loops() -> None:
         ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[train]\nepochs = "many"', "'epochs' must be of type int"),
         ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\ndepth = 3', "unknown model setting 'depth'"),
         ('out = "x"\n[data]\ntrain = "a"', "'dev' is missing"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[train]\nepochs = 0', "'epochs' must be from 1"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[train]\nrate = nan', "'rate' must be from"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[train]\ndropout = 2.0', "'dropout' must be from"),
+        ('out = ""\n[data]\ntrain = "a"\ndev = "b"', "'out' must name a file"),
+        ('out = "x"\ndata = 5', "'data' must be a table"),
+        ("a = " + "[" * 5000, "not valid TOML"),
         ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\nframe = "squash"', "stretch, letterbox or crop"),
     ],
 )

@@ -66,7 +66,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid TOML: {' '.join(str(error).split())}") from error
 
 
@@ -77,6 +77,8 @@ def _checked(ctx: click.Context, option: click.Option, entry: Any, where: str) -
     if isinstance(entry, bool) != bool(option.is_flag) or not isinstance(entry, str | int | float):
         wanted = "true or false" if option.is_flag else "a value like on the command line"
         raise ConfigError(f"{where} must be {wanted}, not {entry!r}")
+    if isinstance(entry, float) and isinstance(option.type, click.types.IntParamType):
+        raise ConfigError(f"{where} must be a whole number, not {entry}")
     try:
         option.type_cast_value(ctx, entry)
     except click.BadParameter as error:

@@ -109,7 +109,7 @@ class Report:
             yield
         except AttnvizError as error:
             self._failures += 1
-            message = str(error) if name in str(error) else f"{name}: {error}"
+            message = str(error) if one_line(name) in str(error) else f"{name}: {error}"
             complain(message)
             self._results.append({"source": name, "error": message})
             self._advance()

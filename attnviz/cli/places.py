@@ -22,6 +22,8 @@ def result_folders(images: Sequence[str], out: str | None) -> list[Path]:
     Raises:
         OutputError: when a file stands where a folder has to be.
     """
+    if out is not None and not out.strip():
+        raise OutputError("-o names no folder: it is empty; name one, or leave -o out")
     if out is not None and len(images) == 1:
         folders = [Path(out)]
     else:

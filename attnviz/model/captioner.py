@@ -30,6 +30,9 @@ LONGEST = 30
 GIVEN_LIMIT = 200
 """The most words that a given text may hold: more than any caption, few enough for one batch."""
 
+INPUT_LIMIT = 2048
+"""Pixels: no backbone was trained on more, and its memory grows with the square."""
+
 BEAM_LIMIT = 100
 """The most beams: the quality of captions falls from about ten on, and memory grows with each."""
 
@@ -71,11 +74,16 @@ class ModelConfig:
             raise ModelError(f"unknown model setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
         config = cls(**{**values, "input": tuple(values.get("input", cls.input))})
         sizes = (*config.input, config.channels, config.embedding, config.state, config.language, config.attention)
+        names = (config.mode, config.backbone, config.layer or "")
+        if not all(isinstance(name, str) for name in names):  # a file may hold anything
+            raise ModelError("mode, backbone and layer must be names")
         whole = all(type(n) is int and 0 < n <= 16384 for n in sizes)
-        if len(tuple(config.input)) != 2 or not whole:  # a file may hold anything
+        if len(tuple(config.input)) != 2 or not whole:
             raise ModelError(
                 "model sizes must be whole numbers from 1 to 16384, and input two of them: [height, width]"
             )
+        if max(config.input) > INPUT_LIMIT:
+            raise ModelError(f"input must be at most {INPUT_LIMIT} pixels high and wide, not {list(config.input)}")
         if config.frame not in ("stretch", "letterbox", "crop"):
             raise ModelError(f"frame must be stretch, letterbox or crop, not {config.frame!r}")
         return config
@@ -206,8 +214,8 @@ class Captioner(nn.Module):
     @torch.inference_mode()
     def write(self, values: Tensor, beam: int = 3, hard: Hard | None = None, seed: int = 0) -> list[Words]:
         """The network's own sentences over E (B, N, C)."""
-        if not 1 <= beam <= BEAM_LIMIT:
-            raise ModelError(f"the number of beams must be from 1 to {BEAM_LIMIT}, not {beam}")
+        if type(beam) is not int or not 1 <= beam <= BEAM_LIMIT:
+            raise ModelError(f"the number of beams must be a whole number from 1 to {BEAM_LIMIT}, not {beam!r}")
         found = beam_search(self.decoder, values, beam, LONGEST, lambda step: self._chooser(hard, seed, step, step + 1))
         return [[(word, word) for word in self.vocabulary.decode(ids)] for ids in found]
 
@@ -225,6 +233,8 @@ class Captioner(nn.Module):
         the reading of its result draw the same cells, whatever stands beside an image in its batch."""
         if hard is None:
             return None
+        if hard not in ("sample", "argmax"):
+            raise ModelError(f"hard attention is sample or argmax, not {hard!r}")
         sizes = max(self.grid[0] * self.grid[1], self.config.channels)
         uniform = [np.random.default_rng([abs(seed), step]).random(sizes) for step in range(first, stop)]
         gumbel = -np.log(-np.log(np.clip(uniform, 1e-12, 1 - 1e-12)))

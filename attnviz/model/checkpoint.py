@@ -98,8 +98,13 @@ def load_checkpoint(path: str | Path) -> Captioner:
             tensors |= {_BACKBONE + key: value for key, value in _read(beside)[1].items()}
         # assign: the tensors just read become the parameters, so that nothing is initialised or copied in vain.
         model.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{path.name}: not a whole attnviz checkpoint: {str(error).splitlines()[0]}") from error
+    except ModelError as error:
+        named = str(error) if path.name in str(error) else f"{path.name}: {error}"
+        raise ModelError(named) from error
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        # Torch says what is missing from the second line on.
+        told = " ".join(str(error).split())
+        raise ModelError(f"{path.name}: not a whole attnviz checkpoint: {told[:200]}") from error
     return model.eval().requires_grad_(False)
 
 
@@ -137,7 +142,9 @@ def _parse(path: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
     try:
         meta: dict[str, Any] = json.loads((header or {})["attnviz"])
         version = int(meta["version"])
-    except (KeyError, ValueError, TypeError) as error:
+        if not all(isinstance(meta.get(key, {}), dict) for key in ("config", "card", "encoder")):
+            raise TypeError("config, card and encoder must be objects")
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path.name}: a safetensors file, but not one of attnviz") from error
     if version > VERSION:
         raise ModelError(f"{path.name}: written by a later attnviz (checkpoint version {version}); upgrade attnviz")

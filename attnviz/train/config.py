@@ -24,6 +24,35 @@ TYPES: dict[str, tuple[type, ...]] = {
 """What a setting of each type may be in TOML; of a list, its elements."""
 
 
+RANGES: dict[str, tuple[float, float]] = {
+    "minimum": (1, 1e9),
+    "captions": (1, 1000),
+    "epochs": (1, 1e6),
+    "photos": (1, 1e5),
+    "rate": (1e-12, 1e3),
+    "encoder_rate": (0, 1e3),
+    "warmup": (0, 1),
+    "decay": (0, 1e3),
+    "dropout": (0, 0.99),
+    "smoothing": (0, 0.99),
+    "boxes": (0, 1e6),
+    "average": (0, 0.999999),
+    "clip": (1e-9, 1e9),
+    "seed": (0, 2**32 - 1),
+    "threads": (0, 1024),
+}
+"""Least and largest value of each number."""
+
+
+def _check_ranges(config: Any) -> None:
+    """Raises ConfigError for a number outside its range, NaN included."""
+    for one in fields(config):
+        value = getattr(config, one.name)
+        low, high = RANGES.get(one.name, (0, 0))
+        if one.name in RANGES and not low <= value <= high:
+            raise ConfigError(f"setting {one.name!r} must be from {low:g} to {high:g}, not {value}")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where the data lie; relative paths are relative to the current folder.
@@ -47,6 +76,9 @@ class DataConfig:
     about: str = ""
     minimum: int = 5
     captions: int = 5
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -82,6 +114,9 @@ class TrainConfig:
     clip: float = 5.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -105,6 +140,13 @@ class FitConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+        path = Path(self.out)
+        # Now, not after hours of training.
+        if not path.name or path.is_dir() or any(above.is_file() for above in path.parents):
+            raise ConfigError(f"setting 'out' must name a file to write, not {self.out!r}")
+
 
 def read_config(path: str | Path) -> FitConfig:
     """Reads a TOML file with the tables `data`, `model` and `train`.
@@ -117,10 +159,13 @@ def read_config(path: str | Path) -> FitConfig:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     try:
         tables = {key: values.pop(key, {}) for key in ("data", "model", "train")}
+        for key, table in tables.items():
+            if not isinstance(table, dict):
+                raise ConfigError(f"{key!r} must be a table, written [{key}]")
         _check(FitConfig, values)
         return FitConfig(
             data=_fill(DataConfig, tables["data"]),
