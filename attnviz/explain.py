@@ -135,7 +135,7 @@ def _texts(text: str | Sequence[str] | None, count: int) -> list[str]:
     """One text per photo; empty ones, which nobody reads, where the network writes."""
     if text is None or isinstance(text, str):
         return [text or ""] * count
-    texts = list(text) if hasattr(text, "__iter__") else [text]
+    texts: list[Any] = list(text) if hasattr(text, "__iter__") else [text]
     if not all(isinstance(one, str) for one in texts):
         raise ConfigError("text must be one string for all images, or a list with one string per image")
     if len(texts) != count:
