@@ -79,9 +79,11 @@ def command(
     given = checked(drawing)
 
     def models() -> list[Captioner]:
+        found = []
         for network in networks:
             network.start()
-        return [network.model() for network in networks]
+            found.append(network.model())
+        return found
 
     from attnviz.batch import run
 

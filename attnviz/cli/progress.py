@@ -50,8 +50,13 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
+        # In the middle of anything else, so written past all buffers.
         if self.stop.is_set():
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h\n")  # the bar has hidden the cursor
             os._exit(128 + number)
+        with suppress(OSError):
+            os.write(2, b"attnviz: finishing the photos under way; once more ends at once\n")
         self.status = 128 + number
         self.stop.set()
 
