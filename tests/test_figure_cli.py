@@ -12,13 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from PIL import Image
 
 from attnviz.cli.boxes import boxes_of
 from attnviz.cli.config import presets
 from attnviz.cli.sources import Source, sources
-from attnviz.errors import DataError, ModelError
+from attnviz.errors import DataError, ModelError, OutputError
 from attnviz.image import load
 
 Run = Callable[..., Any]
@@ -232,3 +233,16 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert found.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_standard_streams_that_are_closed_are_one_line(figure: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from attnviz.cli.figure import _check_output
+
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stdout", None)
+        with pytest.raises(OutputError, match="standard output is closed"):
+            _check_output(click.Context(click.Command("figure")), ["photo.png"], "-", None, False)
+    monkeypatch.setattr(sys, "stdin", None)
+    status, out, err = figure("-", "-o", "f.pdf")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "standard input is closed" in err

@@ -10,33 +10,59 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attnviz.cli.choices import FORMATS
+from attnviz.errors import OutputError
 
 if TYPE_CHECKING:
     from attnviz.image import Photo
     from attnviz.trace import Trace
 
 STDOUT = "-"
+DEMANDING = ("webp", "mp4")  # formats that not every installation can write
 
 
 def check_output(
     ctx: click.Context, out: str | None, formats: Sequence[str], count: int, as_json: bool
 ) -> tuple[str, ...]:
-    """The formats to write, once `-o` fits the rest of the command line. Raises click.UsageError where it does not."""
+    """The formats to write, once `-o` fits the rest of the command line and nothing is missing that they need.
+
+    Raises:
+        click.UsageError: an `-o` that does not fit.
+        ConfigError: a format that this installation cannot write.
+        OutputError: standard output is closed.
+    """
     if out != STDOUT:
         suffix = Path(out or "").suffix.removeprefix(".").lower()
         if suffix in FORMATS and not Path(out or "").is_dir():
             raise click.UsageError(f"-o names a folder, not a file; for one file write -f {suffix} -o - > {out}", ctx)
-        return tuple(formats)
+        return _possible(formats)
     if ctx.get_parameter_source("formats") is click.core.ParameterSource.DEFAULT:
         formats = ("gif",)
     if len(formats) != 1:
         raise click.UsageError("-o - writes one file; choose one format with -f", ctx)
     if count != 1 or as_json:
         raise click.UsageError("-o - writes one picture; " + ("leave out --json" if as_json else "give one photo"), ctx)
+    check_stdout(ctx, "the picture into a file, as in -o - > picture.gif")
+    return _possible(formats)
+
+
+def check_stdout(ctx: click.Context, what: str) -> None:
+    """Raises OutputError where standard output is closed, and click.UsageError where it is a terminal.
+
+    Args:
+        what: is to be sent where.
+    """
+    if sys.stdout is None:
+        raise OutputError(f"standard output is closed; send {what}")
     if sys.stdout.isatty():
-        raise click.UsageError(
-            "standard output is a terminal; send the picture into a file, as in -o - > picture.gif", ctx
-        )
+        raise click.UsageError(f"standard output is a terminal; send {what}", ctx)
+
+
+def _possible(formats: Sequence[str]) -> tuple[str, ...]:
+    for name in formats:
+        if name in DEMANDING:  # the others are not worth an import before the network is loaded
+            from attnviz.render.writers import WRITERS
+
+            WRITERS[name].require()
     return tuple(formats)
 
 

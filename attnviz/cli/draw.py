@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
 from attnviz.cli.options import common_options, drawing_options
 from attnviz.cli.output import Report, note
 from attnviz.cli.places import result_folders
-from attnviz.errors import ImageError
+from attnviz.errors import ImageError, TraceError
 
 if TYPE_CHECKING:
     from attnviz.image import Photo
@@ -50,11 +51,12 @@ def command(
     from attnviz.trace import Trace
 
     trace = Trace.load(file)
+    if not len(trace):
+        raise TraceError(f"{file}: the trace has no steps, so there is nothing to draw; give another")
     photo = load(image or _find_photo(Path(file), trace), max_pixels=max_pixels)
     if not quiet and _another(trace, photo):
         note(f"{photo.name}: not the file that the trace was made from")
-    named = photo.name if image is None or trace.image is None else trace.image.name
-    folder = None if out == STDOUT else result_folders([named], out)[0]
+    folder = None if out == STDOUT else result_folders([photo.name], out)[0]  # a file's own name
     with Report(1, as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
         report.done(file, trace, deliver([trace], photo, folder, formats, drawing), folder)
     return report.status
@@ -66,7 +68,7 @@ def _find_photo(file: Path, trace: Trace) -> Path:
         raise ImageError(f"{file}: does not name its photo; give it with --image")
     name = Path(trace.image.name).name
     for folder in (file.parent, file.parent.parent, Path()):
-        if (folder / name).is_file():
+        if isfile(folder / name):  # noqa: PTH113 - Path.is_file raises for a name that is too long
             return folder / name
     raise ImageError(f"{file}: its photo {name} is not beside it; give it with --image")
 

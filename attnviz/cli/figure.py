@@ -12,13 +12,14 @@ import click
 
 from attnviz.cli.boxes import boxes_of
 from attnviz.cli.choices import FIGURE_FORMATS, MODES
+from attnviz.cli.delivery import STDOUT, check_stdout
 from attnviz.cli.network import Loading
 from attnviz.cli.options import common_options, figure_drawing_options, figure_model_options
 from attnviz.cli.output import FAILED, complain, note
 from attnviz.cli.places import STDIN, check_folder
 from attnviz.cli.sources import compared, sources
 from attnviz.cli.types import Name, Names, Paths
-from attnviz.errors import AttnvizError, OutputError, one_line
+from attnviz.errors import AttnvizError, ImageError, OutputError, one_line
 from attnviz.files import write_atomically
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from attnviz.render.figure import Page
     from attnviz.trace import Trace
 
-STDOUT = "-"
 ASKED = ("text", "beam", "hard", "seed")
 
 
@@ -115,8 +115,7 @@ def _check_output(ctx: click.Context, images: Sequence[str], out: str, format: s
     if out == STDOUT:
         if as_json:
             raise click.UsageError("-o - writes the figure to standard output; leave out --json", ctx)
-        if sys.stdout.isatty():
-            raise click.UsageError("standard output is a terminal; send the figure into a file, as in > fig.pdf", ctx)
+        check_stdout(ctx, "the figure into a file, as in > fig.pdf")
         return format or FIGURE_FORMATS[0]
     path = Path(out)
     if path.is_dir():
@@ -148,6 +147,8 @@ def _read(images: Sequence[str], max_pixels: int) -> list[Photo]:
     photos = []
     for image in images:
         try:
+            if image == STDIN and sys.stdin is None:
+                raise ImageError("standard input is closed; name a file, or send the photo into standard input")
             source = sys.stdin.buffer if image == STDIN else image
             photos.append(load(source, max_pixels=max_pixels, name="stdin" if image == STDIN else None))
         except AttnvizError as error:

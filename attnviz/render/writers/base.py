@@ -23,6 +23,10 @@ class Job:
     write: Callable[[BinaryIO], None]
 
 
+def nothing() -> None:
+    """What a format requires that every installation can write."""
+
+
 @dataclass(frozen=True)
 class Writer:
     """A format.
@@ -30,7 +34,9 @@ class Writer:
     Attributes:
         summary: one line for a list of formats.
         jobs: the files that a set of pictures gives in this format.
+        require: raises ConfigError where this installation lacks what the format needs.
     """
 
     summary: str
     jobs: Callable[[Pictures], Iterator[Job]]
+    require: Callable[[], None] = nothing

@@ -23,7 +23,14 @@ METHOD = 2  # 0 is the fastest, 6 the smallest; more than 2 takes longer than it
 
 def jobs(pictures: Pictures) -> Iterator[Job]:
     """`attention.webp`."""
+    require()
     yield Job("attention.webp", lambda stream: write(pictures, stream))
+
+
+def require() -> None:
+    """Raises ConfigError unless Pillow was built with WebP."""
+    if not features.check("webp"):
+        raise ConfigError("webp: this build of Pillow cannot write it; install Pillow with WebP, or choose gif")
 
 
 def write(pictures: Pictures, stream: BinaryIO) -> None:
@@ -32,8 +39,7 @@ def write(pictures: Pictures, stream: BinaryIO) -> None:
     Raises:
         ConfigError: the picture is larger than a WebP can be, or Pillow was built without WebP.
     """
-    if not features.check("webp"):
-        raise ConfigError("webp: this build of Pillow cannot write it; install Pillow with WebP, or choose gif")
+    require()
     longest = max(pictures.empty_still.shape)
     if longest > MAX_SIDE:
         raise ConfigError(f"webp: a side of {longest} pixels is more than {MAX_SIDE}; give a smaller size")

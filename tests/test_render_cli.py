@@ -1,0 +1,96 @@
+"""`attnviz draw` and what it shares with `attnviz render`: where results go, and what is said early."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+from attnviz.cli.choices import FORMATS
+from attnviz.cli.delivery import DEMANDING, check_output
+from attnviz.errors import ConfigError, OutputError
+from attnviz.meta import ImageInfo
+from attnviz.render import WRITERS
+from attnviz.render.writers.base import nothing
+from attnviz.trace import Trace
+
+Run = Callable[..., Any]
+
+
+def save(path: Path, steps: int = 2, name: str = "photo.png") -> Path:
+    """A trace of the fixture `photo`."""
+    weights = np.full((steps, 3, 4), 1 / 12, np.float32)
+    Trace(weights, ("word",) * steps, image=ImageInfo(name, (40, 60))).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["\ud800.png", "a\0b.png", "/", "..", "../..", "", "a\nb.png", "x" * 300, "other.jpg"])
+def test_results_are_named_after_the_photo_whatever_the_trace_calls_it(
+    cli: Run, photo: Path, tmp_path: Path, name: str
+) -> None:
+    save(tmp_path / "t.npz", name=name)
+    status, _, err = cli("draw", "t.npz", "--image", "photo.png", "-f", "gif")
+    assert (status, err.splitlines()[-1]) == (0, f"attnviz: t.npz: 3 files in photo-attention{os.sep}")
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "t.npz", "photo-attention"}
+
+
+@pytest.mark.parametrize("name", ["\ud800.png", "a\0b.png", "/", "..", "", "a\nb.png", "x" * 300])
+def test_a_photo_that_is_not_there_is_one_line(cli: Run, tmp_path: Path, name: str) -> None:
+    save(tmp_path / "t.npz", name=name)
+    status, out, err = cli("draw", "t.npz")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("attnviz: error: t.npz: its photo ")
+    assert "give it with --image" in err
+
+
+def test_a_trace_without_steps_is_named(cli: Run, photo: Path, tmp_path: Path) -> None:
+    save(tmp_path / "nosteps.npz", steps=0)
+    status, out, err = cli("draw", "nosteps.npz")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("attnviz: error: nosteps.npz: the trace has no steps")
+
+
+def test_a_format_that_cannot_be_written_is_said_first(monkeypatch: pytest.MonkeyPatch, cli: Run) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)  # as where it is not installed
+    ctx = click.Context(click.Command("render"))
+    with pytest.raises(ConfigError, match="needs PyAV"):
+        check_output(ctx, None, ["gif", "mp4"], 2, False)
+    # Before the photos are looked at, and so once for all of them.
+    status, _, err = cli("render", "missing.jpg", "gone.jpg", "-f", "mp4")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "needs PyAV" in err
+
+
+def test_every_format_with_a_demand_is_checked() -> None:
+    assert {name for name in FORMATS if WRITERS[name].require is not nothing} == set(DEMANDING)
+
+
+def test_standard_output_that_is_closed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OutputError, match="standard output is closed"):
+        check_output(click.Context(click.Command("draw")), "-", ["gif"], 1, False)
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(photo: Path, tmp_path: Path) -> None:
+    save(tmp_path / "t.npz")
+    reading, writing = os.pipe()
+    os.close(reading)
+    package = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "attnviz", "draw", "t.npz", "-o", "-"]
+    with os.fdopen(writing, "wb") as stream:
+        found = subprocess.run(
+            command,
+            cwd=tmp_path,
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            env={**os.environ, "PYTHONPATH": str(package)},
+        )
+    assert (found.returncode, found.stderr) == (141, b"")
