@@ -142,19 +142,19 @@ def cost(folder: Path, command: list[str], photos: str, *options: str) -> Cost:
 
 
 def watch(command: list[str]) -> Cost:
-    """Runs a command; its memory is the sum over it and its children, each page that they share counted once."""
+    """Runs a command; its memory is the sum of what it and its children ever had in memory at their peaks."""
     import resource
 
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    peak = 0
+    peaks: dict[int, int] = {}
     while process.poll() is None:
-        peak = max(peak, sum(map(proportional, family(process.pid))))
+        peaks |= {member: high_water(member) or peaks.get(member, 0) for member in family(process.pid)}
         time.sleep(0.1)
     if process.returncode:
         raise SystemExit(process.returncode)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Cost(time.perf_counter() - start, used.ru_utime + used.ru_stime, peak)
+    return Cost(time.perf_counter() - start, used.ru_utime + used.ru_stime, sum(peaks.values()))
 
 
 def family(process: int) -> list[int]:
@@ -168,13 +168,13 @@ def family(process: int) -> list[int]:
     return [process, *(child for child, parent in parents.items() if parent == process)]
 
 
-def proportional(process: int) -> int:
-    """Bytes of memory that a process takes (PSS); 0 where that is not known."""
+def high_water(process: int) -> int:
+    """The most bytes of memory that a process has had, which the system keeps; 0 where that is not known."""
     try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def environment() -> dict[str, str]:
