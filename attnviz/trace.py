@@ -164,8 +164,6 @@ class Trace:
 
     def heatmap(self, step: int, size: Size | None = None, cells: bool = False) -> Floats:
         """(H, W) float32: `heatmaps` of a single step."""
-        if not -len(self) <= step < len(self):
-            raise TraceError(f"there is no step {step}; the trace has {len(self)}, counted from 0")
         heatmap: Floats = self.heatmaps([step], size, cells)[0]
         return heatmap
 
@@ -179,14 +177,15 @@ class Trace:
             cells: draw each cell evenly instead of interpolating between their centres.
 
         Raises:
-            TraceError: there is neither a frame nor a size.
+            TraceError: there is neither a frame nor a size, or no such step.
         """
+        chosen = None if steps is None else _indices(steps, len(self))
         frame = self.frame
         if frame is None:
             if size is None:
                 raise TraceError("the trace does not say how its grid lies on the photo; give a size, (height, width)")
             frame = Frame.stretch(size, size, self.grid)
-        density = self.density if steps is None else self.density[list(steps)]
+        density = self.density if chosen is None else self.density[chosen]
         return frame.upsample(density, size, cells)
 
     def summary(self) -> dict[str, Any]:
@@ -276,6 +275,16 @@ def _floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
         array = np.array(array, np.float32, order="C")
     array.setflags(write=False)
     return array
+
+
+def _indices(steps: Any, count: int) -> list[int]:
+    """Steps of a trace that has `count`, as Python's indices; those below 0 count from the end."""
+    if isinstance(steps, str) or not hasattr(steps, "__iter__"):
+        raise TraceError(f"steps must be a sequence of whole numbers, not {steps!r}")
+    for step in (chosen := list(steps)):
+        if not isinstance(step, int | np.integer) or isinstance(step, bool) or not -count <= step < count:
+            raise TraceError(f"there is no step {step!r}; the trace has {count}, counted from 0")
+    return [int(step) for step in chosen]
 
 
 def _tokens(value: Any) -> tuple[str, ...]:

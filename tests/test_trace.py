@@ -358,6 +358,21 @@ def test_heatmap_is_density_on_the_photo() -> None:
         Trace(weights(), ("a", "b", "c")).heatmap(0)
 
 
+def test_steps_that_are_not_there_are_one_line() -> None:
+    trace = Trace(np.full((2, 3, 4), 1 / 12, np.float32), ("a", "b"))
+    for wrong in (2, -3, 99, 1.5, "a", None, True, [0], np.float32(1)):
+        with pytest.raises(TraceError, match=r"there is no step .*; the trace has 2, counted from 0"):
+            trace.heatmap(wrong, (6, 8))  # type: ignore[arg-type]
+        with pytest.raises(TraceError, match="there is no step"):
+            trace.heatmaps([0, wrong], (6, 8))  # type: ignore[list-item]
+    for wrong in (1, "01"):
+        with pytest.raises(TraceError, match="a sequence of whole numbers"):
+            trace.heatmaps(wrong, (6, 8))  # type: ignore[arg-type]
+    assert trace.heatmaps(np.array([1, -1]), (6, 8)).shape == (2, 6, 8)  # type: ignore[arg-type]
+    assert trace.heatmaps([], (6, 8)).shape == (0, 6, 8)
+    assert trace.heatmap(np.int64(-2), (6, 8)).shape == (6, 8)  # type: ignore[arg-type]
+
+
 def test_summary_is_json_and_tells_all() -> None:
     summary = json.loads(json.dumps(full_trace().summary(), allow_nan=False))
     assert summary["caption"] == "a naïve 狗🐕"
