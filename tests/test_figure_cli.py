@@ -116,6 +116,7 @@ def test_several_photos_stand_in_one_figure_and_one_that_fails_stops_it(figure: 
         (["-o", "f.pdf", "--modes", "dot"], 1, "holds the mode concat, not dot"),
         (["-o", "f.pdf", "--columns", "0"], 2, "columns"),
         (["-o", "f.pdf", "--width", "3parsecs"], 1, "'3parsecs' is no width"),
+        (["-o", "f.pdf", "--width", "85"], 2, "'85' has no unit; write in or mm"),
         (["-o", "f.pdf", "--words", "zebra"], 1, "'zebra' is not in the caption"),
         (["-o", "f.pdf", "--steps", "99"], 1, "no step 99"),
         (["-o", "f.pdf", "--boxes", "nowhere.json"], 1, "nowhere.json: cannot be read"),
@@ -246,3 +247,15 @@ def test_standard_streams_that_are_closed_are_one_line(figure: Run, monkeypatch:
     status, out, err = figure("-", "-o", "f.pdf")
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert "standard input is closed" in err
+
+
+def test_what_will_not_be_seen_is_told(figure: Run, tmp_path: Path) -> None:
+    box = [[0.1, 0.1, 0.5, 0.5]]
+    (tmp_path / "boxes.json").write_text(json.dumps({"photo.png": {"Dog": box, "cat": box, "": box, "tree": box}}))
+    asked = ("photo.png", "-o", "f.svg", "--text", "a dog", "--boxes", "boxes.json", "--difference")
+    status, _, err = figure(*asked)
+    assert status == 0
+    one_row, left_out, _ = err.splitlines()
+    assert one_row.startswith("attnviz: --difference: there is one row")
+    assert "photo.png: no word of the caption has the boxes cat, tree;" in left_out
+    assert figure(*asked, "-q").err == ""

@@ -18,7 +18,7 @@ from attnviz.cli.options import common_options, figure_drawing_options, figure_m
 from attnviz.cli.output import FAILED, complain, note
 from attnviz.cli.places import STDIN, check_folder
 from attnviz.cli.sources import compared, sources
-from attnviz.cli.types import Name, Names, Paths
+from attnviz.cli.types import Name, Names, Paths, Width
 from attnviz.errors import AttnvizError, ImageError, OutputError, one_line
 from attnviz.files import write_atomically
 
@@ -51,7 +51,7 @@ ASKED = ("text", "beam", "hard", "seed")
 @click.option("--words", metavar="dog,frisbee", help="Draw only these words.  [default: all]")
 @click.option("--boxes", metavar="FILE", help="Outline the boxes that a JSON file holds, as the README says.")
 @click.option("--columns", metavar="N", type=click.IntRange(1, 100), help="Panels side by side.  [default: what fits]")
-@click.option("--width", metavar="3.25in|85mm", default="6.5in", show_default=True, help="Of the page.")
+@click.option("--width", type=Width(), metavar="3.25in|85mm", default="6.5in", show_default=True, help="Of the page.")
 @click.option(
     "--dpi", metavar="N", type=click.IntRange(20, 2400), default=300, show_default=True, help="Dots an inch of photos."
 )
@@ -99,6 +99,8 @@ def command(
             return FAILED
         around = boxes_of(boxes, photos) if boxes else None
         traces = compared(networks, photos, asked)
+    if not quiet:
+        _remark(traces, photos, around, drawing)
     page = _compose(traces, photos, around, drawing)
     _deliver(page.to_bytes(kind), out)
     width, height = page.get_size_inches()
@@ -154,6 +156,17 @@ def _read(images: Sequence[str], max_pixels: int) -> list[Photo]:
         except AttnvizError as error:
             complain(str(error))
     return photos
+
+
+def _remark(traces: list[list[Trace]], photos: list[Photo], boxes: list[Any] | None, drawing: dict[str, Any]) -> None:
+    """Tells what was asked for and will not be seen on the panels."""
+    if drawing.get("difference") and len(traces[0]) == 1:
+        note("--difference: there is one row, so nothing to differ from; compare several with --modes or --model")
+    for of_one, photo, named in zip(traces, photos, boxes or (), strict=boxes is not None):
+        said = {token.casefold() for token in of_one[0].tokens}
+        left = [word for word in named if word and word.casefold() not in said]
+        if left:
+            note(f"{photo.name}: no word of the caption has the boxes {', '.join(left)}; only the photo shows them")
 
 
 def _compose(traces: list[list[Trace]], photos: list[Photo], boxes: list[Any] | None, drawing: dict[str, Any]) -> Page:

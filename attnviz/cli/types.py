@@ -96,6 +96,18 @@ class Size(_Type):
         return int(text)
 
 
+class Width(_Type):
+    """The width of a page, with its unit: a number alone would be inches to one and millimetres to another."""
+
+    name = "width"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).strip()
+        if not text[-1:].isalpha():
+            self.fail(f"{text!r} has no unit; write in or mm after the number, like 3.25in or 85mm", param, ctx)
+        return text
+
+
 class Paths(_Type):
     """Names or paths with commas between: a tuple."""
 
