@@ -97,6 +97,24 @@ def test_webp_holds_every_frame_nearly() -> None:
         assert np.sqrt((error**2).mean()) < 8
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_webp_keeps_frames_that_hardly_differ(share: float) -> None:
+    one, other = made_up(2).weights
+    mixed = (1 - share) * one + share * other
+    trace = Trace(np.stack([one, mixed, one, other, mixed]), ("a", "a", "a", "b", "a"))
+    shown = Pictures(trace, Photo(scenery(), "x", None), DrawOptions(fade=0.4, duration=0.55, last=0.3))
+    data = encoded("webp", shown)
+    found = frames(data)
+    assert [duration for _, duration in found] == [still.milliseconds for still in shown.stills]
+    for still, (pixels, _) in zip(shown.stills, found, strict=True):
+        error = pixels.astype(float) - shown.still(still)
+        assert np.sqrt((error**2).mean()) < 8
+    with Image.open(io.BytesIO(data)) as image:  # nothing shows through
+        for number in range(len(found)):
+            image.seek(number)
+            assert image.convert("RGBA").getextrema()[3] == (255, 255)
+
+
 def test_arrays_hold_the_heatmaps() -> None:
     shown = pictures(steps="1-2", size=165)
     with np.load(io.BytesIO(encoded("arrays", shown)), allow_pickle=False) as arrays:
