@@ -94,3 +94,26 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(photo: Path, tmp_path
             env={**os.environ, "PYTHONPATH": str(package)},
         )
     assert (found.returncode, found.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell's way to close a stream")
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("draw t.npz -o - >&-", "standard output is closed"),
+        ("figure photo.png -o - >&-", "standard output is closed"),
+        ("figure - -o f.pdf <&-", "standard input is closed"),
+    ],
+)
+def test_streams_that_the_shell_has_closed(photo: Path, tmp_path: Path, command: str, said: str) -> None:
+    save(tmp_path / "t.npz")
+    found = subprocess.run(
+        ["sh", "-c", f'"$0" -m attnviz {command}', sys.executable],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert (found.returncode, found.stderr.count("\n")) == (1, 1)
+    assert said in found.stderr

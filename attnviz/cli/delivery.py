@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,10 +52,16 @@ def check_stdout(ctx: click.Context, what: str) -> None:
     Args:
         what: is to be sent where.
     """
-    if sys.stdout is None:
+    if is_closed("stdout"):
         raise OutputError(f"standard output is closed; send {what}")
     if sys.stdout.isatty():
         raise click.UsageError(f"standard output is a terminal; send {what}", ctx)
+
+
+def is_closed(name: str) -> bool:
+    """Whether "stdin" or "stdout" was closed by whoever started us: it is None, or the null device in its place."""
+    stream = getattr(sys, name)
+    return stream is None or (getattr(sys, f"__{name}__") is None and getattr(stream, "name", None) == os.devnull)
 
 
 def _possible(formats: Sequence[str]) -> tuple[str, ...]:

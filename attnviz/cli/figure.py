@@ -12,7 +12,7 @@ import click
 
 from attnviz.cli.boxes import boxes_of
 from attnviz.cli.choices import FIGURE_FORMATS, MODES
-from attnviz.cli.delivery import STDOUT, check_stdout
+from attnviz.cli.delivery import STDOUT, check_stdout, is_closed
 from attnviz.cli.network import Loading
 from attnviz.cli.options import common_options, figure_drawing_options, figure_model_options
 from attnviz.cli.output import FAILED, complain, note
@@ -149,7 +149,7 @@ def _read(images: Sequence[str], max_pixels: int) -> list[Photo]:
     photos = []
     for image in images:
         try:
-            if image == STDIN and sys.stdin is None:
+            if image == STDIN and is_closed("stdin"):
                 raise ImageError("standard input is closed; name a file, or send the photo into standard input")
             source = sys.stdin.buffer if image == STDIN else image
             photos.append(load(source, max_pixels=max_pixels, name="stdin" if image == STDIN else None))
