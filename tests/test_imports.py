@@ -38,7 +38,20 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use only: see the tests at the end
 FORBIDDEN = {"__main__": frozenset({"cli"})}  # nobody else imports the command line
-WITHOUT_TORCH = ("image", "geometry", "npz", "meta", "notes", "trace", "data", "flickr", "render", "regions", "words", *LEAVES)
+WITHOUT_TORCH = (
+    "image",
+    "geometry",
+    "npz",
+    "meta",
+    "notes",
+    "trace",
+    "data",
+    "flickr",
+    "render",
+    "regions",
+    "words",
+    *LEAVES,
+)
 
 
 def files() -> list[Path]:

@@ -262,7 +262,12 @@ def test_bad_options_are_one_clear_line_and_write_nothing(tmp_path: Path, option
 
 
 def test_numbers_of_numpy_are_as_good_as_any(tmp_path: Path) -> None:
-    numbers = {"opacity": np.float32(0.5), "duration": np.float32(0.5), "last": np.float64(1), "fade": np.int64(0)}
+    numbers: dict[str, Any] = {
+        "opacity": np.float32(0.5),
+        "duration": np.float32(0.5),
+        "last": np.float64(1),
+        "fade": np.int64(0),
+    }
     draw(made_up(), photo(), tmp_path, formats=["png"], size=np.int64(45), threads=np.int32(1), **numbers)
     options = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["options"]
     assert [options[name] for name in (*numbers, "size")] == [0.5, 0.5, 1.0, 0.0, 45]

@@ -112,7 +112,7 @@ def test_webp_keeps_frames_that_hardly_differ(share: float) -> None:
     with Image.open(io.BytesIO(data)) as image:  # nothing shows through
         for number in range(len(found)):
             image.seek(number)
-            assert image.convert("RGBA").getextrema()[3] == (255, 255)
+            assert image.convert("RGBA").getchannel("A").getextrema() == (255, 255)
 
 
 def test_arrays_hold_the_heatmaps() -> None:
