@@ -143,9 +143,19 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) in [0, 1] -> (B, C16, H/16, W/16) and (B, 1280, H/32, W/32), sizes rounded up."""
+        return self.late(self.early(images, 0), 0)
+
+    def early(self, images: Tensor, stages: int) -> Tensor:
+        """The stem and the first `stages` stages (at most 4): what fine-tuning may leave alone."""
         x = F.relu6(self.stem((images - self.MEAN) / self.STD))
+        for stage in self.stages[:stages]:
+            x = stage(x)
+        return x
+
+    def late(self, x: Tensor, stages: int) -> tuple[Tensor, Tensor]:
+        """The rest: the two taps from the output of `early`."""
         fine = x
-        for index, stage in enumerate(self.stages):
+        for index, stage in enumerate(self.stages[stages:], stages):
             x = stage(x)
             if index == STRIDE_16_STAGE:
                 fine = x

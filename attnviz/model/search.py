@@ -23,6 +23,37 @@ LENGTH_POWER = 0.7
 length): 0 favours short sentences, 1 is the mean per word."""
 
 
+@torch.no_grad()
+def sample(decoder: Decoder, values: Tensor, count: int, longest: int = 30) -> Tensor:
+    """Sentences drawn word by word with the network's own probabilities.
+
+    Args:
+        values: E, (B, N, C).
+        count: K, how many for each image.
+        longest: the most words before a sentence is cut.
+
+    Returns:
+        (B, K, T) word numbers, each sentence with its end (but a cut one), then padding.
+    """
+    b = values.shape[0]
+    features, state = decoder.prepare(values), decoder.start(values, count)
+    words = torch.full((b, count, 1), START, device=values.device)
+    over = torch.zeros_like(words, dtype=torch.bool)
+    drawn = []
+    for step in range(longest):
+        output, state = decoder(features, state, words)
+        logits = output.logits
+        logits[..., [PAD, START, UNKNOWN]] = -torch.inf
+        if step == 0:
+            logits[..., END] = -torch.inf  # as in the search
+        words = torch.multinomial(logits.flatten(0, 1).softmax(-1), 1).view(b, count, 1).masked_fill(over, PAD)
+        drawn.append(words)
+        over |= words == END
+        if bool(over.all()):
+            break
+    return torch.cat(drawn, -1)
+
+
 def beam_search(
     decoder: Decoder,
     values: Tensor,

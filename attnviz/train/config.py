@@ -31,6 +31,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "photos": (1, 1e5),
     "rate": (1e-12, 1e3),
     "encoder_rate": (0, 1e3),
+    "encoder_stages": (0, 4),
+    "map_dropout": (0, 0.99),
+    "box_power": (0, 1),
+    "critical": (0, 1e6),
+    "critical_rate": (1e-12, 1e3),
+    "samples": (2, 1000),
     "warmup": (0, 1),
     "decay": (0, 1e3),
     "dropout": (0, 0.99),
@@ -90,10 +96,18 @@ class TrainConfig:
         photos: photos per batch; each comes with all its captions.
         rate: peak learning rate of AdamW; linear warm-up over `warmup` of all steps, then a cosine to 0.
         encoder_rate: the backbone's; 0 leaves it frozen and trains on features kept on disk.
+        encoder_stages: how many of an EfficientNet-Lite's first stages stay frozen all the same, their output kept on
+            disk: with 3, an epoch takes a third of the time.
         decay: weight decay.
         dropout: see `Decoder`.
+        map_dropout: share of the backbone's values dropped in training.
         smoothing: label smoothing of the cross-entropy.
-        boxes: weight of the box loss, -log(attention inside the boxes of a phrase's words); 0 switches it off.
+        boxes: weight of the box loss, on the attention inside the boxes of a phrase's words; 0 switches it off.
+        box_power: q of that loss, see `box_loss`; 0 is -log.
+        critical: epochs of self-critical training that follow, in which the language LSTM and the output layer alone
+            learn, so that every map for given words stays as it is.
+        critical_rate: peak learning rate of those.
+        samples: sentences drawn per photo in those.
         flip: whether mirror images are trained on too, with left and right exchanged in the captions.
         average: decay of the running mean of the weights, which is what is measured and saved; 0 saves the last ones.
         clip: largest norm of the gradient.
@@ -104,11 +118,17 @@ class TrainConfig:
     photos: int = 50
     rate: float = 1e-3
     encoder_rate: float = 0.0
+    encoder_stages: int = 0
     warmup: float = 0.03
     decay: float = 0.01
     dropout: float = 0.5
+    map_dropout: float = 0.0
     smoothing: float = 0.1
     boxes: float = 0.5
+    box_power: float = 0.0
+    critical: int = 0
+    critical_rate: float = 2e-4
+    samples: int = 5
     flip: bool = True
     average: float = 0.998
     clip: float = 5.0

@@ -1,4 +1,4 @@
-"""The frozen backbone's feature maps of a whole split, on disk as float16, computed once."""
+"""What the frozen layers of a backbone make of a whole split, on disk as float16, computed once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from attnviz.errors import DataError
 from attnviz.geometry import Frame
+from attnviz.model.encoder import EfficientNetLite
 
 if TYPE_CHECKING:
     from attnviz.data import Split
@@ -48,6 +49,7 @@ class FeatureStore:
         model: its backbone is what computes them.
         split: the photos.
         flip: whether of the mirror images.
+        stages: how many of the backbone's first stages are frozen, whose output is then the one map; None: all of it.
         cache: the folder that keeps them, under a name made from the backbone's weights, the split's file and `flip`.
         say: told about progress.
 
@@ -56,15 +58,22 @@ class FeatureStore:
     """
 
     def __init__(
-        self, model: Captioner, split: Split, flip: bool, cache: str | Path, say: Say = lambda line: None
+        self,
+        model: Captioner,
+        split: Split,
+        flip: bool,
+        cache: str | Path,
+        say: Say = lambda line: None,
+        stages: int | None = None,
     ) -> None:
         folder = Path(cache)
-        key = _fingerprint(model, split, flip)
-        paths = [folder / f"{split.name}-{key}-{k}.npy" for k in range(len(model.backbone.channels))]
+        key = _fingerprint(model, split, flip, stages)
+        count = 1 if stages is not None else len(model.backbone.channels)
+        paths = [folder / f"{split.name}-{key}-{k}.npy" for k in range(count)]
         if not all(path.exists() for path in paths):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                _compute(model, split, flip, paths, say)
+                _compute(model, split, flip, stages, paths, say)
             except OSError as error:
                 raise DataError(f"{folder}: the features cannot be kept there: {error.strerror or error}") from error
         self.maps = [np.load(path, mmap_mode="r") for path in paths]
@@ -74,26 +83,38 @@ class FeatureStore:
         return tuple(torch.from_numpy(np.ascontiguousarray(maps[rows])).float() for maps in self.maps)
 
 
-def _fingerprint(model: Captioner, split: Split, flip: bool) -> str:
+def _fingerprint(model: Captioner, split: Split, flip: bool, stages: int | None) -> str:
+    frozen = "" if stages is None else f" {stages}"
     digest = hashlib.sha256(
-        f"{model.config.backbone} {model.config.layer} {model.input} {model.frame_kind} {flip}".encode()
+        f"{model.config.backbone} {model.config.layer} {model.input} {model.frame_kind} {flip}{frozen}".encode()
     )
     for name, value in model.backbone.state_dict().items():
+        if stages is not None and not name.startswith(("stem.", *(f"stages.{k}." for k in range(stages)))):
+            continue  # still learning
         digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
     stat = split.archive.stat()
     digest.update(f"{stat.st_size} {len(split)} {split[0].image} {split[-1].image}".encode())
     return digest.hexdigest()[:16]
 
 
+def _maps(model: Captioner, pixels: Tensor, stages: int | None) -> tuple[Tensor, ...]:
+    backbone = model.backbone
+    if stages is not None and isinstance(backbone, EfficientNetLite):
+        return (backbone.early(pixels, stages),)
+    return tuple(backbone(pixels))
+
+
 @torch.inference_mode()
-def _compute(model: Captioner, split: Split, flip: bool, paths: list[Path], say: Say) -> None:
+def _compute(
+    model: Captioner, split: Split, flip: bool, stages: int | None, paths: list[Path], say: Say
+) -> None:
     model.eval()
     parts = [path.with_suffix(".part") for path in paths]
     stores: list[np.ndarray] = []
     photos, done = inputs(model, split, flip), 0
     while batch := list(islice(photos, BATCH)):
         pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).to(model.device).float() / 255
-        maps = [x.half().cpu().numpy() for x in model.backbone(pixels)]
+        maps = [x.half().cpu().numpy() for x in _maps(model, pixels, stages)]
         stores = stores or [
             np.lib.format.open_memmap(part, "w+", np.float16, (len(split), *x.shape[1:]))
             for part, x in zip(parts, maps, strict=True)

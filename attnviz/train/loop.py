@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from attnviz.data import Split
 from attnviz.errors import ConfigError
@@ -22,12 +24,13 @@ from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrai
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.corpus import Joined, count, draw, teachable
+from attnviz.train.critical import Critic, speech
 from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, word_loss
 
 if TYPE_CHECKING:
-    from attnviz.train.config import FitConfig
+    from attnviz.train.config import FitConfig, TrainConfig
 
 Say = Callable[[str], None]
 
@@ -59,7 +62,7 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     say(f"{len(records)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
     trainer = Trainer(config, model, splits, dev, say)
     trainer.resume()
-    while trainer.epoch < config.train.epochs:
+    while trainer.epoch < config.train.epochs + config.train.critical:
         trainer.run_epoch()
         trainer.save()
     out = Path(config.out)
@@ -112,6 +115,20 @@ def _start_from(model: Captioner, other: Captioner) -> None:
     )
 
 
+def _freeze(model: Captioner, options: TrainConfig) -> int:
+    """Lets the backbone learn as far as it shall; returns how many of its first stages stay frozen where not all do."""
+    stages = options.encoder_stages
+    if options.encoder_rate == 0:
+        model.backbone.requires_grad_(False)
+        return 0
+    if stages and not isinstance(model.backbone, EfficientNetLite):
+        raise ConfigError("encoder_stages is for the EfficientNet-Lite backbones alone; leave it out")
+    if stages and isinstance(model.backbone, EfficientNetLite):
+        for part in (model.backbone.stem, *model.backbone.stages[:stages]):
+            part.requires_grad_(False)
+    return stages
+
+
 def _facts(config: FitConfig) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -129,6 +146,7 @@ class Trainer:
         self.config, self.options, self.model, self.say = config, config.train, model, say
         self.frozen = self.options.encoder_rate == 0
         self.epoch, self.history = 0, []  # type: tuple[int, list[dict[str, float]]]
+        self.critical: Critic | None = None
         self.rng = np.random.default_rng(self.options.seed)
         self.sizes = [len(split) for split in splits]
         self.rates = config.data.rates or [1.0] * len(splits)
@@ -137,13 +155,14 @@ class Trainer:
         kinds = [False, True] if self.options.flip else [False]
         self.inputs: dict[bool, Inputs]
         self.dev_inputs: Inputs
-        if self.frozen:
-            model.backbone.requires_grad_(False)
+        self.stages = _freeze(model, self.options)
+        if self.frozen or self.stages:
+            cache, stages = config.data.cache, self.stages or None
             self.inputs = {
-                flip: Joined([FeatureStore(model, split, flip, config.data.cache, say) for split in splits], self.sizes)
+                flip: Joined([FeatureStore(model, split, flip, cache, say, stages) for split in splits], self.sizes)
                 for flip in kinds
             }
-            self.dev_inputs = FeatureStore(model, dev, False, config.data.cache, say)
+            self.dev_inputs = FeatureStore(model, dev, False, cache, say, stages)
         else:
             stores = [PixelStore.read(model, split) for split in splits]
             self.inputs = {False: Joined(stores, self.sizes)}
@@ -163,35 +182,44 @@ class Trainer:
         return [lesson(record, vocabulary, frame, captions, flip) for record, frame in pairs]
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        backbone = list(self.model.backbone.parameters())
-        rest = [p for name, p in self.model.named_parameters() if not name.startswith("backbone.")]
+        learning = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        backbone = [p for name, p in learning if name.startswith("backbone.")]
+        rest = [p for name, p in learning if not name.startswith("backbone.")]
+        rate = self.options.critical_rate if self.critical else self.options.rate
         # Weight decay is for matrices: biases and norms have no scale to shrink.
         groups = [
-            {"params": [p for p in rest if p.ndim > 1], "weight_decay": self.options.decay, "peak": self.options.rate},
-            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "peak": self.options.rate},
+            {"params": [p for p in rest if p.ndim > 1], "weight_decay": self.options.decay, "peak": rate},
+            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "peak": rate},
         ]
-        if not self.frozen:
+        if backbone:
             groups.append({"params": backbone, "weight_decay": 0.0, "peak": self.options.encoder_rate})
-        return torch.optim.AdamW(groups, lr=self.options.rate, betas=(0.9, 0.98))
+        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+
+    def _turn_critical(self) -> None:
+        """Begins the self-critical epochs: from the averaged weights, with a fresh optimiser."""
+        self.critical = Critic(self.lessons[False], self.options)
+        self.model.load_state_dict(self.average.state_dict())
+        self.model.requires_grad_(False)
+        for part in speech(self.model.decoder):
+            part.requires_grad_(True)
+        self.optimiser, self.step = self._optimiser(), 0
 
     def run_epoch(self) -> None:
         """One pass over the training photos, and the measurement after it."""
-        began, sums = time.monotonic(), {"words": 0.0, "boxes": 0.0}
-        self.model.train()
-        if self.frozen:
-            self.model.backbone.eval()
+        if self.epoch == self.options.epochs:
+            self._turn_critical()
+        began, sums = time.monotonic(), Counter[str]()
         for number, batch in enumerate(self._batches(), 1):
             self._set_rate()
-            words, boxes = self._losses(self.model, self.inputs[batch.mirrored], batch, self.options.smoothing)
-            loss = words + self.options.boxes * boxes if self.options.boxes else words
+            self.model.train()
+            loss, figures = self._lose(batch)
             self.optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
             self.optimiser.step()
             self.step += 1
             self._update_average()
-            sums["words"] += float(words.detach())
-            sums["boxes"] += float(boxes.detach())
+            sums.update(figures)
             if number % 20 == 0 or number == self.steps:
                 means = ", ".join(f"{key} {value / number:.3f}" for key, value in sums.items())
                 took = time.monotonic() - began
@@ -203,7 +231,7 @@ class Trainer:
         figures |= {"epoch": self.epoch, "seconds": time.monotonic() - began}
         self.history.append({key: round(value, 4) for key, value in figures.items()})
         self.say(
-            f"epoch {self.epoch} of {self.options.epochs}: "
+            f"epoch {self.epoch} of {self.options.epochs + self.options.critical}: "
             + ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if k != "epoch")
         )
 
@@ -212,7 +240,7 @@ class Trainer:
         return batches(self.lessons, order, self.options.photos, self.rng)
 
     def _set_rate(self) -> None:
-        total = self.steps * self.options.epochs
+        total = self.steps * (self.options.critical if self.critical else self.options.epochs)
         warm = max(1.0, self.options.warmup * total)
         share = min(
             (self.step + 1) / warm, 0.5 * (1 + math.cos(math.pi * max(0.0, self.step - warm) / max(1.0, total - warm)))
@@ -220,15 +248,36 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * share
 
+    def _lose(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch, and what to tell of it."""
+        inputs = self.inputs[batch.mirrored]
+        if self.critical:
+            loss, reward = self.critical.loss(self.model, self._encode(self.model, inputs, batch), batch)
+            return loss, {"reward": reward}
+        words, boxes = self._losses(self.model, inputs, batch, self.options.smoothing)
+        loss = words + self.options.boxes * boxes if self.options.boxes else words
+        return loss, {"words": float(words.detach()), "boxes": float(boxes.detach())}
+
+    def _encode(self, model: Captioner, inputs: Inputs, batch: Batch) -> Tensor:
+        """E (P, N, C) of the batch's photos."""
+        maps = tuple(x.to(model.device) for x in inputs.batch(batch.rows))
+        if self.stages:
+            assert isinstance(model.backbone, EfficientNetLite)
+            maps = model.backbone.late(maps[0], self.stages)
+        elif not self.frozen:
+            maps = model.backbone(maps[0])
+        # Not in the self-critical epochs: they leave the fuse as it is.
+        drop = model.training and not self.critical
+        return model.fuse(tuple(F.dropout(x, self.options.map_dropout, drop) for x in maps))  # type: ignore[no-any-return]
+
     def _losses(self, model: Captioner, inputs: Inputs, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:
-        device = model.device
-        maps = tuple(x.to(device) for x in inputs.batch(batch.rows))
-        values = model.fuse(maps if self.frozen else model.backbone(maps[0]))
-        decoder, words = model.decoder, batch.words.to(device)
+        values = self._encode(model, inputs, batch)
+        decoder, words = model.decoder, batch.words.to(model.device)
         state = decoder.start(values, words.shape[1])
-        output, _ = decoder(decoder.prepare(values), state, words, pick=batch.pick.to(device))
-        told = word_loss(output.logits, batch.target.to(device), smoothing)
-        return told, box_loss(output.attended.weights, batch.inside.to(device), batch.boxed.to(device))
+        output, _ = decoder(decoder.prepare(values), state, words, pick=batch.pick.to(model.device))
+        told = word_loss(output.logits, batch.target.to(model.device), smoothing)
+        inside, boxed = batch.inside.to(model.device), batch.boxed.to(model.device)
+        return told, box_loss(output.attended.weights, inside, boxed, self.options.box_power)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -284,10 +333,12 @@ class Trainer:
             raise ConfigError(
                 f"{self.state_path}: is the state of a run with other settings; move it away, or change `out`"
             )
+        if state["epoch"] > self.options.epochs:
+            self._turn_critical()
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         self.rng.bit_generator.state = json.loads(state["numpy"])
         torch.set_rng_state(state["torch"])
-        self.say(f"going on after epoch {self.epoch} of {self.options.epochs}")
+        self.say(f"going on after epoch {self.epoch} of {self.options.epochs + self.options.critical}")

@@ -17,18 +17,40 @@ def word_loss(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     return F.cross_entropy(logits.flatten(0, -2), target.flatten(), ignore_index=PAD, label_smoothing=smoothing)
 
 
-def box_loss(weights: Tensor, inside: Tensor, boxed: Tensor) -> Tensor:
-    """Mean of -log(sum_i a_i r_i) over the words with boxes; 0 where there are none.
+def box_loss(weights: Tensor, inside: Tensor, boxed: Tensor, power: float = 0.0) -> Tensor:
+    """Mean of -log m, or of (1 - m^q) / q, over the words with boxes; 0 where there are none.
 
-    r_i is the share of cell i inside the union of the word's boxes: the attention's mass in the boxes, as attention
-    correctness counts it (Liu et al. 2017, "Attention correctness in neural image captioning").
+    m = sum_i a_i r_i is the attention's mass in the word's boxes, r_i being the share of cell i inside their union, as
+    attention correctness counts it (Liu et al. 2017, "Attention correctness in neural image captioning"). With q = 1
+    the loss is 1 - m, the measure itself; -log m is its limit for q -> 0, which cares most for the hopeless cases
+    (generalised cross-entropy, Zhang & Sabuncu 2018, arXiv:1805.07836).
 
     Args:
         weights: (..., N), each row summing to 1.
         inside: (..., N) in [0, 1].
         boxed: (...) bool.
+        power: q, from 0 to 1.
     """
     if not bool(boxed.any()):
         return weights.new_zeros(())
-    mass = (weights[boxed] * inside[boxed]).sum(-1)
-    return -torch.log(mass.clamp_min(LEAST_MASS)).mean()
+    mass = (weights[boxed] * inside[boxed]).sum(-1).clamp_min(LEAST_MASS)
+    return ((1 - mass**power) / power if power else -torch.log(mass)).mean()
+
+
+def critical_loss(logits: Tensor, drawn: Tensor, advantage: Tensor) -> Tensor:
+    """REINFORCE over sampled words: -mean of advantage * log p(word), over all words drawn.
+
+    Args:
+        logits: (B, K, T, V).
+        drawn: (B, K, T) word numbers, PAD after the end.
+        advantage: (B, K), how much better each sentence is than what is expected of the image.
+    """
+    logprobs = -F.cross_entropy(logits.flatten(0, -2), drawn.flatten(), ignore_index=PAD, reduction="none")
+    return -(logprobs.view(drawn.shape).sum(-1) * advantage).sum() / (drawn != PAD).sum()
+
+
+def advantages(rewards: Tensor) -> Tensor:
+    """Each reward (B, K) less the mean of the image's others: the baseline of Luo 2020 (arXiv:2003.09971) for
+    self-critical training (Rennie et al. 2017, arXiv:1612.00563), which needs no greedy search."""
+    k = rewards.shape[-1]
+    return (rewards - rewards.mean(-1, keepdim=True)) * (k / (k - 1))

@@ -1,0 +1,66 @@
+"""Self-critical training: the network samples captions, and learns to say more often what scores above its average."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from attnviz.model.search import sample
+from attnviz.model.vocabulary import PAD, START
+from attnviz.train.batches import LONGEST
+from attnviz.train.losses import advantages, critical_loss
+from attnviz.train.reward import References, Reward
+
+if TYPE_CHECKING:
+    from attnviz.model import Captioner
+    from attnviz.model.decoder import Decoder
+    from attnviz.train.batches import Batch, Lesson
+    from attnviz.train.config import TrainConfig
+
+
+def speech(decoder: Decoder) -> list[nn.Module | nn.Parameter]:
+    """The parts that come after the attention. While they alone learn, the maps for given words cannot change; the
+    output layer's matrix is not among them, since the query LSTM reads it too."""
+    return [decoder.start_language, decoder.speak, decoder.project, decoder.bias]
+
+
+class Critic:
+    """Draws captions and weighs them.
+
+    Args:
+        lessons: of all training photos; their captions decide how rare an n-gram is.
+    """
+
+    def __init__(self, lessons: Sequence[Lesson], options: TrainConfig) -> None:
+        self.samples = options.samples
+        self.reward = Reward([_trim(one.words[:, 1:].tolist()) for one in lessons])
+        self.known: dict[tuple[bool, int], References] = {}
+
+    def loss(self, model: Captioner, values: Tensor, batch: Batch) -> tuple[Tensor, float]:
+        """The loss over E (P, N, C) of the batch's photos, and the mean reward of what was drawn."""
+        decoder = model.decoder
+        model.eval()  # what is said is drawn without dropout, and learned with it
+        drawn = sample(decoder, values, self.samples, LONGEST)
+        model.train()
+        rewards = self._rewards(drawn, batch)
+        start = torch.full_like(drawn[..., :1], START)
+        state = decoder.start(values, self.samples)
+        output, _ = decoder(decoder.prepare(values), state, torch.cat([start, drawn[..., :-1]], -1))
+        logits = output.logits.view(*drawn.shape, -1)
+        return critical_loss(logits, drawn, advantages(rewards).to(values.device)), float(rewards.mean())
+
+    def _rewards(self, drawn: Tensor, batch: Batch) -> Tensor:
+        rows = []
+        for row, captions, references in zip(batch.rows.tolist(), drawn.tolist(), batch.references, strict=True):
+            key = (batch.mirrored, row)
+            if key not in self.known:
+                self.known[key] = self.reward.read(_trim(references))
+            rows.append([self.reward(words, self.known[key]) for words in _trim(captions)])
+        return torch.tensor(rows)
+
+
+def _trim(rows: list[list[int]]) -> list[list[int]]:
+    return [[word for word in row if word != PAD] for row in rows]
