@@ -6,14 +6,20 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+
+if TYPE_CHECKING:
+    from attnviz.train import DataConfig
+
+COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (30, 30, 220), "white": (250, 250, 250)}
 
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("attnviz", deadline=None)
@@ -132,3 +138,36 @@ def _package_folder() -> Path:
     import attnviz
 
     return Path(attnviz.__file__).parents[1]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataConfig:
+    """A coloured square, left or right, on black; the captions say its colour, the boxes where it is."""
+    from attnviz.train import DataConfig
+
+    lines = []
+    with zipfile.ZipFile(tmp_path / "toy.zip", "w") as archive:
+        for number, (colour, rgb) in enumerate(COLOURS.items()):
+            left = 0 if number % 2 else 32
+            pixels = np.zeros((64, 64, 3), np.uint8)
+            pixels[16:48, left : left + 32] = rgb
+            Image.fromarray(pixels).save(tmp_path / f"{colour}.png")
+            archive.write(tmp_path / f"{colour}.png", f"{colour}.png")
+            side = "left" if left == 0 else "right"
+            caption = {"tokens": ["A", colour, "square", "on", "the", side, "."], "phrases": [[0, 3, "1", []]]}
+            box = [left / 64, 0.25, left / 64 + 0.5, 0.75]
+            lines.append(
+                json.dumps(
+                    {
+                        "image": f"{colour}.png",
+                        "width": 64,
+                        "height": 64,
+                        "captions": [caption] * 2,
+                        "boxes": {"1": [box]},
+                    }
+                )
+            )
+    (tmp_path / "toy.jsonl").write_text("\n".join(lines))
+    return DataConfig(
+        str(tmp_path / "toy"), str(tmp_path / "toy"), cache=str(tmp_path / "cache"), minimum=1, captions=2
+    )

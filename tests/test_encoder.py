@@ -98,6 +98,16 @@ def test_folded_batchnorm_equals_convolution_then_norm() -> None:
     torch.testing.assert_close(last.bias.detach(), fold_batchnorm(state)["_blocks.15._project_conv.bias"])
 
 
+@pytest.mark.parametrize("stages", range(5))
+def test_early_and_late_stages_make_the_whole(stages: int) -> None:
+    torch.manual_seed(0)
+    backbone, images = EfficientNetLite().eval(), torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        parts = backbone.late(backbone.early(images, stages), stages)
+        for part, whole in zip(parts, backbone(images), strict=True):
+            assert torch.equal(part, whole)
+
+
 def test_weights_of_another_network_are_refused() -> None:
     other = published_state(EfficientNetLite("efficientnet-lite1"))
     with pytest.raises(ModelError, match="another EfficientNet-Lite"):

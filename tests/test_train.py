@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,63 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from attnviz.data import Caption, Phrase, Record
 from attnviz.errors import AttnvizError, ConfigError
 from attnviz.explain import explain
 from attnviz.geometry import Frame
-from attnviz.model import ModelConfig, load_checkpoint
+from attnviz.model import load_checkpoint
 from attnviz.model.attention import SCORES
 from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
-from attnviz.train import DataConfig, FitConfig, TrainConfig, fit, read_config
-from attnviz.train.batches import collate, lesson
+from attnviz.train import DataConfig, fit, read_config
+from attnviz.train.batches import EARLIER, collate, lesson
 from attnviz.train.losses import box_loss, word_loss
+from tests.toy import config, quiet
 
 STEM = "backbone.stem.weight"
-COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (30, 30, 220), "white": (250, 250, 250)}
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> DataConfig:
-    """A coloured square, left or right, on black; the captions say its colour, the boxes where it is."""
-    lines = []
-    with zipfile.ZipFile(tmp_path / "toy.zip", "w") as archive:
-        for number, (colour, rgb) in enumerate(COLOURS.items()):
-            left = 0 if number % 2 else 32
-            pixels = np.zeros((64, 64, 3), np.uint8)
-            pixels[16:48, left : left + 32] = rgb
-            Image.fromarray(pixels).save(tmp_path / f"{colour}.png")
-            archive.write(tmp_path / f"{colour}.png", f"{colour}.png")
-            side = "left" if left == 0 else "right"
-            caption = {"tokens": ["A", colour, "square", "on", "the", side, "."], "phrases": [[0, 3, "1", []]]}
-            box = [left / 64, 0.25, left / 64 + 0.5, 0.75]
-            lines.append(
-                json.dumps(
-                    {
-                        "image": f"{colour}.png",
-                        "width": 64,
-                        "height": 64,
-                        "captions": [caption] * 2,
-                        "boxes": {"1": [box]},
-                    }
-                )
-            )
-    (tmp_path / "toy.jsonl").write_text("\n".join(lines))
-    return DataConfig(
-        str(tmp_path / "toy"), str(tmp_path / "toy"), cache=str(tmp_path / "cache"), minimum=1, captions=2
-    )
-
-
-def config(data: DataConfig, folder: Path, mode: str = "concat", **changes: object) -> FitConfig:
-    size = 16 if mode in ("dot", "channel-dot") else 12  # 4x4 cells
-    model = ModelConfig(mode, input=(64, 64), channels=size, embedding=12, state=size, language=12, attention=8)
-    train = TrainConfig(**{"epochs": 2, "photos": 2, "rate": 0.01, "dropout": 0.1, "average": 0.5, **changes})  # type: ignore[arg-type]
-    return FitConfig(str(folder / f"{mode}.safetensors"), data, "toy", pretrained="", model=model, train=train)
-
-
-def quiet(line: str) -> None:
-    assert "\n" not in line
 
 
 @pytest.mark.parametrize("mode", SCORES)
@@ -117,6 +73,21 @@ def test_the_state_of_other_settings_is_not_taken(data: DataConfig, tmp_path: Pa
     fit(config(data, tmp_path), quiet)
     with pytest.raises(ConfigError, match="other settings"):
         fit(config(data, tmp_path, rate=0.5), quiet)
+
+
+def test_the_first_stages_stay_frozen_where_told(data: DataConfig, tmp_path: Path) -> None:
+    """What is learned from kept maps is what would be learned from the pixels, but for their rounding to float16."""
+    start = fit(config(data, tmp_path / "a", epochs=1), quiet)
+    told = {"epochs": 1, "encoder_rate": 1e-3, "encoder_stages": 3, "dropout": 0.0}
+    tuned = load_checkpoint(fit(replace(config(data, tmp_path / "b", **told), start=str(start)), quiet)).state_dict()
+    before = load_checkpoint(start).state_dict()
+    for name, value in tuned.items():
+        if name.startswith("backbone."):
+            early = name.startswith(("backbone.stem.", *(f"backbone.stages.{k}." for k in range(3))))
+            assert torch.equal(value, before[name]) == early, name
+    model = replace(config(data, tmp_path).model, backbone="resnet18", layer="layer2")
+    with pytest.raises(ConfigError, match="encoder_stages"):
+        fit(replace(config(data, tmp_path / "c", **told), model=model), quiet)
 
 
 def test_fine_tuning_changes_the_backbone_and_freezing_does_not(data: DataConfig, tmp_path: Path) -> None:
@@ -171,7 +142,8 @@ def test_batches_pick_the_words() -> None:
     flat = [[*batch.words[i].flatten().tolist()] for i in range(2)]
     assert [flat[0][p] for p in batch.pick[0]] == [START, 4, 5, 6, UNKNOWN, START, 5]
     assert batch.target.tolist() == [[4, 5, 6, UNKNOWN, END, 5, END], [5, END, 5, END, PAD, PAD, PAD]]
-    assert batch.boxed.tolist() == [[True, True, *[False] * 5], [False] * 7]
+    share = [[np.float32(EARLIER), 1, *[0] * 5], [0] * 7]  # the phrase's last word counts most
+    assert batch.boxed.tolist() == share
     np.testing.assert_allclose(batch.inside[0, :2], [[0.5, 0, 0, 0]] * 2)
 
 
@@ -184,11 +156,12 @@ def test_a_cut_caption_has_no_end() -> None:
 def test_losses_against_loops() -> None:
     rng = np.random.default_rng(0)
     weights, inside = rng.dirichlet(np.ones(4), (2, 3)), rng.random((2, 3, 4))
-    boxed = np.array([[True, False, True], [False, False, True]])
-    expected = np.mean([-np.log(sum(weights[i, j] * inside[i, j])) for i in range(2) for j in range(3) if boxed[i, j]])
-    got = box_loss(*map(torch.as_tensor, (weights, inside, boxed)))
-    assert float(got) == pytest.approx(expected)
-    assert float(box_loss(torch.ones(1, 1, 4), torch.ones(1, 1, 4), torch.zeros(1, 1, dtype=torch.bool))) == 0
+    boxed = np.array([[1, 0, 0.5], [0, 0, 2]])
+    mass = (weights * inside).sum(-1)
+    for power, loss in ((0.0, -np.log(mass)), (0.7, (1 - mass**0.7) / 0.7), (1.0, 1 - mass)):
+        got = box_loss(*map(torch.as_tensor, (weights, inside, boxed)), power)
+        assert float(got) == pytest.approx((loss[0, 0] + 0.5 * loss[0, 2] + 2 * loss[1, 2]) / 3.5)
+    assert float(box_loss(torch.ones(1, 1, 4), torch.ones(1, 1, 4), torch.zeros(1, 1))) == 0
 
     logits, target = rng.normal(size=(2, 3, 5)), np.array([[1, 2, 0], [4, 0, 0]])
     rows = [logits[i, j] - np.log(np.exp(logits[i, j]).sum()) for i, j in ((0, 0), (0, 1), (1, 0))]

@@ -128,14 +128,8 @@ def _localize(
 def random_attention(model: Captioner, seed: int = 0) -> Captioner:
     """A copy of `model`, its attention's parameters drawn anew; `dot` and `channel-dot` have none, so it is equal."""
     fresh = copy.deepcopy(model)
-    attention = fresh.decoder.attention
     state = torch.get_rng_state()
     torch.manual_seed(seed)
-    fresh.decoder.attention = (
-        type(attention)(attention.channels, attention.state, attention.cells, attention.width)
-        .to(model.device)
-        .eval()
-        .requires_grad_(False)
-    )
+    fresh.decoder.attention = fresh.decoder.attention.anew().eval().requires_grad_(False)
     torch.set_rng_state(state)
     return fresh

@@ -107,13 +107,19 @@ class Attention(nn.Module):
         state: D of the decoder's state.
         cells: N of the grid; only some modes are tied to it.
         width: A, the size that `general`, `concat` and `channel-general` project to.
+        reduced: how many channels `flat-concat` projects E to for its scores; 0 for none, as in the article.
     """
 
     fixed_grid: ClassVar[bool] = False
 
-    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+    def __init__(self, channels: int, state: int, cells: int, width: int, reduced: int = 0) -> None:
         super().__init__()
-        self.channels, self.state, self.cells, self.width = channels, state, cells, width
+        self.channels, self.state, self.cells, self.width, self.reduced = channels, state, cells, width, reduced
+
+    def anew(self) -> Attention:
+        """The same score function with parameters drawn anew, on the same device."""
+        fresh = type(self)(self.channels, self.state, self.cells, self.width, self.reduced)
+        return fresh.to(next(iter(self.parameters()), torch.empty(0)).device)
 
     def prepare(self, values: Tensor) -> Features:
         """What depends on the image alone. `values` is E, (B, N, C).
@@ -146,12 +152,12 @@ class Attention(nn.Module):
 class Dot(Attention):
     """s_i = E_i . d (Luong et al. 2015). Needs C == D, else ModelError."""
 
-    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+    def __init__(self, channels: int, state: int, cells: int, width: int, reduced: int = 0) -> None:
         if channels != state:
             raise ModelError(
                 f"dot needs as many encoder channels as decoder states, not C = {channels} and D = {state}"
             )
-        super().__init__(channels, state, cells, width)
+        super().__init__(channels, state, cells, width, reduced)
 
     def keys(self, values: Tensor) -> Tensor:
         return values
@@ -163,8 +169,8 @@ class Dot(Attention):
 class General(Attention):
     """s_i = (We E_i) . (Wd d), projected to A on both sides, without bias (Luong et al. 2015)."""
 
-    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
-        super().__init__(channels, state, cells, width)
+    def __init__(self, channels: int, state: int, cells: int, width: int, reduced: int = 0) -> None:
+        super().__init__(channels, state, cells, width, reduced)
         self.We = nn.Linear(channels, width, bias=False)
         self.Wd = nn.Linear(state, width, bias=False)
 
@@ -178,8 +184,8 @@ class General(Attention):
 class Concat(Attention):
     """s_i = w . tanh(Wc [E_i ; d]), without bias (Luong et al. 2015; Bahdanau et al. 2015)."""
 
-    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
-        super().__init__(channels, state, cells, width)
+    def __init__(self, channels: int, state: int, cells: int, width: int, reduced: int = 0) -> None:
+        super().__init__(channels, state, cells, width, reduced)
         # Wc [E_i ; d] = We E_i + Wd d: kept in two halves, so that each is computed once per cell and once per query.
         self.We = nn.Linear(channels, width, bias=False)
         self.Wd = nn.Linear(state, width, bias=False)
@@ -220,10 +226,10 @@ class _Channel(Attention):
 class ChannelDot(_Channel):
     """s_c = sum_i d_i P_ic: the state weighs cells, channels are scored. Needs D == N, else ModelError."""
 
-    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
+    def __init__(self, channels: int, state: int, cells: int, width: int, reduced: int = 0) -> None:
         if state != cells:
             raise ModelError(f"channel-dot needs as many decoder states as grid cells, not D = {state} and N = {cells}")
-        super().__init__(channels, state, cells, width)
+        super().__init__(channels, state, cells, width, reduced)
 
     def keys(self, values: Tensor) -> Tensor:
         return values
@@ -235,8 +241,8 @@ class ChannelDot(_Channel):
 class ChannelGeneral(_Channel):
     """s_c = (Wd d) . (We P_:c), with We: N -> A and Wd: D -> A, without bias."""
 
-    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
-        super().__init__(channels, state, cells, width)
+    def __init__(self, channels: int, state: int, cells: int, width: int, reduced: int = 0) -> None:
+        super().__init__(channels, state, cells, width, reduced)
         self.We = nn.Linear(cells, width, bias=False)
         self.Wd = nn.Linear(state, width, bias=False)
 
@@ -248,21 +254,23 @@ class ChannelGeneral(_Channel):
 
 
 class FlatConcat(Attention):
-    """s = tanh(FC([d ; flatten(E)])), FC: D + N C -> N with bias.
+    """s = tanh(FC([d ; flatten(E)])), FC: D + N C -> N with bias; C is `reduced` where that is given, since the
+    parameters grow with N^2 C (14x14 cells of 256 channels: 10 million).
 
     tanh bounds the scores to [-1, 1], so no weight exceeds e / (e + (N - 1) / e): 3.65 % for 14x14.
     """
 
     fixed_grid = True
 
-    def __init__(self, channels: int, state: int, cells: int, width: int) -> None:
-        super().__init__(channels, state, cells, width)
+    def __init__(self, channels: int, state: int, cells: int, width: int, reduced: int = 0) -> None:
+        super().__init__(channels, state, cells, width, reduced)
         # FC in two parts, as in Concat; flatten(E) is cell-major: all channels of cell 0, then of cell 1, ...
+        self.reduce = nn.Linear(channels, reduced, bias=False) if reduced else nn.Identity()
         self.state_part = nn.Linear(state, cells, bias=False)
-        self.image_part = nn.Linear(cells * channels, cells, bias=True)
+        self.image_part = nn.Linear(cells * (reduced or channels), cells, bias=True)
 
     def keys(self, values: Tensor) -> Tensor:
-        return self.image_part(values.flatten(1)).unsqueeze(1)  # type: ignore[no-any-return]  # (B, 1, N)
+        return self.image_part(self.reduce(values).flatten(1)).unsqueeze(1)  # type: ignore[no-any-return]  # (B, 1, N)
 
     def score(self, features: Features, query: Tensor) -> Tensor:
         return torch.tanh(self.state_part(query) + features.keys)

