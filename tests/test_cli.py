@@ -191,25 +191,6 @@ def test_train_hands_the_file_to_fit_and_prints_the_checkpoint(
     assert err.startswith("attnviz: error: missing.toml: ")
 
 
-def test_evaluate_measures_a_model_on_a_split(cli: Run, tmp_path: Path, photo: Path, checkpoint: Path) -> None:
-    import zipfile
-
-    with zipfile.ZipFile(tmp_path / "dev.zip", "w") as archive:
-        archive.write(photo, "photo.png")
-    caption = {"tokens": ["A", "dog", "runs", "."], "phrases": [[0, 2, "1", ["animals"]]]}
-    record = {"image": "photo.png", "width": 60, "height": 40, "captions": [caption], "boxes": {"1": [[0, 0, 0.5, 1]]}}
-    (tmp_path / "dev.jsonl").write_text(json.dumps(record) + "\n")
-    status, out, err = cli("evaluate", checkpoint, "dev")
-    assert status == 0
-    assert "BLEU-4" in out
-    assert all(who in out for who in ("model", "uniform", "centre", "random"))
-    assert "1 of 1 photos" in err
-    report = json.loads(cli("evaluate", checkpoint, "dev", "--json", "-q").out)
-    # The box is the left half, a uniform map puts half of its weight there.
-    assert report["localization"]["uniform"]["correctness"] == pytest.approx(0.5)
-    assert cli("evaluate", checkpoint, "nowhere").err.startswith("attnviz: error: nowhere.jsonl: ")
-
-
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [

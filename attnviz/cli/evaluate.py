@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from attnviz.cli.choices import DEVICES, MODES
-from attnviz.cli.modes import print_table
 from attnviz.cli.output import note
+from attnviz.cli.progress import Gauge
+from attnviz.cli.tables import print_table
 from attnviz.cli.types import Name
 
 if TYPE_CHECKING:
@@ -46,13 +47,16 @@ def command(
     from attnviz.evaluate import evaluate
     from attnviz.model import find_checkpoint, load_model, update_card
 
-    split = Split(data)
+    split, network = Split(data), load_model(model, mode, device)
+    with Gauge(quiet=quiet) as gauge:
 
-    def progress(done: int, total: int) -> None:
-        if not quiet:
-            note(f"{done} of {total} photos")
+        def progress(done: int, total: int) -> None:
+            gauge.show(done, total - done)
 
-    report = evaluate(load_model(model, mode, device), split, beam=beam, seed=seed, progress=progress)
+        progress(0, len(split))
+        report = evaluate(network, split, beam=beam, seed=seed, progress=progress)
+    if not quiet:
+        note(f"measured {report.photos} photos in {gauge.elapsed}")
     if card:
         update_card(find_checkpoint(model, mode), {"figures": report.figures()})
     if as_json:
@@ -65,13 +69,15 @@ def command(
 
 def _show(report: Report) -> None:
     click.echo(f"{report.model}, {report.mode}, on {report.photos} photos of {report.data}, {report.beam} beams\n")
-    print_table([(name, f"{value:.2f}") for name, value in report.bleu.items()])
+    if report.bleu:
+        scores = [f"{value:.2f}" for value in report.bleu.values()]
+        print_table([("captions", *report.bleu), ("model", *scores)], numbers=True)
     if report.localization:
         click.echo()
         rows: list[tuple[str, ...]] = [("attention", "correctness", "pointing", "phrases")]
         for who, found in report.localization.items():
             rows.append((who, f"{found['correctness']:.4f}", f"{found['pointing']:.4f}", f"{found['phrases']:.0f}"))
-        print_table(rows)
+        print_table(rows, numbers=True)
     if report.objects:
         named, constant, photos = (float(report.objects[key]) for key in ("named", "constant", "photos"))
         said = report.objects["constant caption"]

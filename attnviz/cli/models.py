@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnviz.cli.modes import print_table
+from attnviz.cli.tables import print_table
 
 if TYPE_CHECKING:
     from attnviz.model.zoo import Bundled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from attnviz.cli.choices import MODES
+from attnviz.cli.tables import print_table
 
 
 @click.command()
@@ -26,10 +27,3 @@ def command(as_json: bool) -> None:
     ]
     print_table(rows)
     click.echo("\nE_i: the encoder's output at cell i; E_:c: its channel c; d: the decoder's state; W, w, FC: learned.")
-
-
-def print_table(rows: list[tuple[str, ...]]) -> None:
-    """Prints rows in aligned columns, the first row being the heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -95,7 +95,7 @@ class Report:
         self._json, self._quiet, self._captions_to_error = as_json, quiet, captions_to_error
         self._results: list[dict[str, Any]] = []
         self._failures = 0
-        self._bar = _progress_bar(total) if total > 1 and not quiet and sys.stderr.isatty() else None
+        self._bar = progress_bar(total) if total > 1 and not quiet and sys.stderr.isatty() else None
 
     @property
     def status(self) -> int:
@@ -147,12 +147,19 @@ class Report:
             self._bar.advance(self._bar.task_ids[0])
 
 
-def _progress_bar(total: int) -> Progress:
+def progress_bar(total: int, *fields: str) -> Progress:
+    """A bar of `total` photos on standard error, which goes away at its end; `fields` are texts beside it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in fields),
+        TimeRemainingColumn(),
+    )
     # Standard output is only drawn around the bar where it goes to the same terminal; a pipe gets its lines untouched.
     bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
-    bar.add_task("photos", total=total)
+    bar.add_task("photos", total=total, **dict.fromkeys(fields, ""))
     return bar

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from attnviz.cli.output import complain, note
+from attnviz.cli.output import complain, note, progress_bar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +61,8 @@ class Interrupts:
         self.stop.set()
 
 
-class Meter:
-    """Shows progress on standard error: a bar on a terminal, now and then a line elsewhere, and each failure.
+class Gauge:
+    """Shows how far a run is, on standard error: a bar on a terminal, now and then a line elsewhere.
 
     Use it as a context.
     """
@@ -82,28 +82,59 @@ class Meter:
             self._bar.stop()
             self._bar = None
 
+    @property
+    def elapsed(self) -> str:
+        """How long it has been there, such as 1:15."""
+        return _clock(time.monotonic() - self._began)
+
+    def show(self, finished: int, left: int, told: str = "") -> None:
+        """Takes note of how many photos are finished and left; `told` says more of the finished ones."""
+        if self._quiet:
+            return
+        if not self._times and left and sys.stderr.isatty():
+            self._bar = progress_bar(finished + left, "told", "speed")
+            with suppress(Exception):
+                self._bar.start()
+        self._count(finished)
+        speed = f"{self._rate():.1f} photos/s"
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=finished, told=told, speed=speed)
+        elif left and time.monotonic() >= self._next:
+            self._next = time.monotonic() + LINES_APART
+            to_go = _clock(left / max(self._rate(), 1e-6))
+            note(f"{told or f'{finished} done'}, {left} left: {speed}, {to_go} to go")
+
+    def _count(self, finished: int) -> None:
+        self._times.append((time.monotonic(), finished))
+        while len(self._times) > 2 and self._times[-1][0] - self._times[1][0] > RECENT:
+            self._times.pop(0)
+
+    def _rate(self) -> float:
+        (since, before), (until, after) = self._times[0], self._times[-1]
+        return (after - before) / max(until - since, 1e-3)
+
+
+class Meter:
+    """Shows the progress of a batch, and each failure. Use it as a context."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._gauge = Gauge(quiet=quiet)
+
+    def __enter__(self) -> Self:
+        self._gauge.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._gauge.__exit__(*error)
+
     def show(self, now: Progress) -> None:
         """Takes note of where a run stands."""
         if now.record is not None and now.record.error is not None:
             complain(f"{now.record.path}: {now.record.error}")
-        if self._quiet:
-            return
-        if now.record is None:
-            if now.skipped:
-                note(f"{now.skipped} of {now.total} photos are done already")
-            if now.left and sys.stderr.isatty():
-                self._bar = _bar(now)
-        self._count(now.done + now.failed)
-        if self._bar is not None:
-            self._bar.update(
-                self._bar.task_ids[0],
-                completed=now.done + now.failed,
-                told=_told(now),
-                speed=self._speed(),
-            )
-        elif now.left and time.monotonic() >= self._next:
-            self._next = time.monotonic() + LINES_APART
-            note(f"{_told(now)}, {now.left} left: {self._speed()}, {_clock(self._seconds_left(now.left))} to go")
+        if now.record is None and now.skipped and not self._quiet:
+            note(f"{now.skipped} of {now.total} photos are done already")
+        self._gauge.show(now.done + now.failed, now.left, _told(now))
 
     def sum_up(self, outcome: Outcome, out: Path, *, as_json: bool) -> None:
         """Says what a run did: a remark, and with `as_json` a JSON object on standard output."""
@@ -130,21 +161,6 @@ class Meter:
             }
             click.echo(json.dumps(summary, indent=2))
 
-    def _count(self, finished: int) -> None:
-        self._times.append((time.monotonic(), finished))
-        while len(self._times) > 2 and self._times[-1][0] - self._times[1][0] > RECENT:
-            self._times.pop(0)
-
-    def _rate(self) -> float:
-        (since, before), (until, after) = self._times[0], self._times[-1]
-        return (after - before) / max(until - since, 1e-3)
-
-    def _speed(self) -> str:
-        return f"{self._rate():.1f} photos/s"
-
-    def _seconds_left(self, left: int) -> float:
-        return left / max(self._rate(), 1e-6)
-
 
 def _told(now: Progress) -> str:
     parts = [f"{now.done} done"]
@@ -158,21 +174,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(min(seconds, 359_999_999)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _bar(now: Progress) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
-    bar.add_task("photos", total=now.left, told=_told(now), speed="")
-    with suppress(Exception):
-        bar.start()
-    return bar
