@@ -20,7 +20,9 @@ from attnviz.geometry import Frame
 from attnviz.image import Photo
 from attnviz.meta import ImageInfo
 from attnviz.render import WRITERS, DrawOptions, draw, write
+from attnviz.render.figure import FigureOptions
 from attnviz.render.names import is_ours, slug, step_name
+from attnviz.render.options import options_from
 from attnviz.render.overlay import UNSEEN
 from attnviz.render.pictures import Pictures
 from attnviz.render.strip import BACKGROUND, MIN_WIDTH
@@ -259,6 +261,14 @@ def test_bad_options_are_one_clear_line_and_write_nothing(tmp_path: Path, option
         draw(made_up(), photo(), tmp_path / "out", **options)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_option_is_told_with_the_close_one() -> None:
+    with pytest.raises(ConfigError, match=r"^draw has no option 'opasity'; did you mean opacity\?$"):
+        options_from(DrawOptions, {"scale": "step", "opasity": 1}, "draw")
+    with pytest.raises(ConfigError, match=r"^figure has no option 'zzz'; it has width, dpi, .*, difference$"):
+        options_from(FigureOptions, {"zzz": 1}, "figure")  # and not `drawing`, which it makes itself
+    assert options_from(DrawOptions, {"scale": "step"}, "draw") == DrawOptions(scale="step")
 
 
 def test_numbers_of_numpy_are_as_good_as_any(tmp_path: Path) -> None:

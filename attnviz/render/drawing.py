@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnviz._version import __version__
 from attnviz.errors import ConfigError
 from attnviz.image import Photo, Source, load
 from attnviz.render.folder import Folder, output_errors
-from attnviz.render.options import DrawOptions
+from attnviz.render.options import DrawOptions, options_from
 from attnviz.render.parallel import ordered
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers import WRITERS, Job, Writer
@@ -56,7 +55,7 @@ def draw(
         TraceError: a trace without steps.
     """
     writers = [_writer(name) for name in ([formats] if isinstance(formats, str) else dict.fromkeys(formats))]
-    chosen = _options(options)
+    chosen = options_from(DrawOptions, options, "draw")
     pictures = _pictures(trace, image, chosen, compare)
     with Folder(out) as folder:
         for writer in writers:
@@ -87,7 +86,7 @@ def write(
         BrokenPipeError: whoever reads the stream has closed it.
     """
     writer = _writer(format)
-    jobs = list(writer.jobs(_pictures(trace, image, _options(options), compare)))
+    jobs = list(writer.jobs(_pictures(trace, image, options_from(DrawOptions, options, "draw"), compare)))
     if len(jobs) != 1:
         raise ConfigError(f"{format}: {len(jobs)} steps make {len(jobs)} files; choose one step")
     with output_errors("output"):
@@ -106,16 +105,6 @@ def _run(folder: Folder, jobs: list[Job], threads: int | None) -> None:
 
 def _pictures(trace: Trace, image: Any, options: DrawOptions, compare: Sequence[Trace]) -> Pictures:
     return Pictures(trace, image if isinstance(image, Photo) else load(image), options, compare)
-
-
-def _options(options: dict[str, Any]) -> DrawOptions:
-    known = DrawOptions.__dataclass_fields__
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
-            raise ConfigError(f"draw has no option {name!r}; {hint}")
-    return DrawOptions(**options)
 
 
 def _writer(name: str) -> Writer:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import numbers
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attnviz.errors import ConfigError
+from attnviz.limits import LEAST_SECONDS, MOST_SECONDS
 from attnviz.render.heatmap import SCALES
 from attnviz.render.overlay import OPACITY, STYLES
 from attnviz.render.palette import DEFAULT, colours
 
-MAX_SECONDS = 600.0  # a GIF holds 655.35 s a frame
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 SIZE = 1280
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,8 @@ class DrawOptions:
         set_field = object.__setattr__  # numbers of numpy's become Python's, which JSON knows
         if self.opacity is not None:
             set_field(self, "opacity", _number("opacity", self.opacity, 0, 1))
-        for name, low in (("duration", 0.02), ("last", 0.02), ("fade", 0)):
-            set_field(self, name, _number(name, getattr(self, name), low, MAX_SECONDS))
+        for name, low in (("duration", LEAST_SECONDS), ("last", LEAST_SECONDS), ("fade", 0)):
+            set_field(self, name, _number(name, getattr(self, name), low, MOST_SECONDS))
         if self.fade > self.duration:
             raise ConfigError(
                 f"fade: {self.fade:g} s is longer than duration, {self.duration:g} s; a word fades while it is shown"
@@ -104,12 +110,30 @@ class DrawOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """The options that decide what the pictures look like, JSON-ready."""
-        fields = asdict(self)
-        del fields["threads"]
-        fields["opacity"] = self.strength
-        fields["size"] = self.size or "original"
-        fields["steps"] = self.steps if isinstance(self.steps, str | None) else [int(step) for step in self.steps]
-        return fields
+        found = asdict(self)
+        del found["threads"]
+        found["opacity"] = self.strength
+        found["size"] = self.size or "original"
+        found["steps"] = self.steps if isinstance(self.steps, str | None) else [int(step) for step in self.steps]
+        return found
+
+
+def options_from(kind: type[Options], given: Mapping[str, Any], what: str) -> Options:
+    """A record of `kind`, made of options by name.
+
+    Args:
+        what: the function they were given to, for messages.
+
+    Raises:
+        ConfigError: a name that is no field, told with the one close to it, or a value that cannot be used.
+    """
+    known = [field.name for field in fields(kind) if field.init]
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+            raise ConfigError(f"{what} has no option {name!r}; {hint}")
+    return kind(**given)
 
 
 def parse_steps(text: str) -> tuple[tuple[int, int | None], ...]:

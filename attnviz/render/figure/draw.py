@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from attnviz.render.figure.options import FigureOptions, columns_for
 from attnviz.render.figure.page import Page, settings
 from attnviz.render.figure.panels import Row, Subject, common_scales, rows_for
 from attnviz.render.figure.words import LEAST, Letters, paste
+from attnviz.render.options import options_from
 from attnviz.trace import Trace
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def figure(
         ImageError: a photo that cannot be read, or of another shape than the traced one.
         TraceError: a trace without steps.
     """
-    chosen = _options(options)
+    chosen = options_from(FigureOptions, options, "figure")
     photos, compared = _pairs(traces, images)
     steps = chosen.chosen([of_one[0] for of_one in compared])
     subjects = [
@@ -253,16 +252,6 @@ def _labels(traces: Sequence[Trace], labels: Sequence[str] | None) -> list[str]:
     if len(labels) != len(traces):
         raise ConfigError(f"labels: {len(labels)} names for {len(traces)} rows; give one for each")
     return [str(label) for label in labels]
-
-
-def _options(options: dict[str, Any]) -> FigureOptions:
-    known = [field.name for field in fields(FigureOptions) if field.init]
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
-            raise ConfigError(f"figure has no option {name!r}; {hint}")
-    return FigureOptions(**options)
 
 
 def _pairs(traces: Any, images: Any) -> tuple[list[Photo], list[list[Trace]]]:

@@ -1,0 +1,6 @@
+"""Limits that the library and the command line hold to alike; here, where reading them imports nothing."""
+
+from __future__ import annotations
+
+LEAST_SECONDS, MOST_SECONDS = 0.02, 600
+"""How long an animation may show a frame: browsers slow down what is shorter, and a GIF holds up to 655.35 s."""
