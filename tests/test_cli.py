@@ -115,6 +115,32 @@ def test_drawing_options_are_the_fields_of_draw_options_with_their_defaults() ->
     assert {option.name: option.default for option in render.params}["max_pixels"] == MAX_PIXELS
 
 
+@pytest.mark.parametrize("name", ["duration", "last", "fade"])
+@pytest.mark.parametrize(("seconds", "fits"), [(0.01, False), (0.02, True), (600, True), (600.5, False)])
+def test_the_library_takes_the_seconds_that_the_command_takes(name: str, seconds: float, fits: bool) -> None:
+    from attnviz.errors import ConfigError
+    from attnviz.render import DrawOptions
+
+    @click.command()
+    @drawing_options
+    def command(**values: Any) -> float:
+        return float(values[name])
+
+    def taken() -> float:
+        value = command.main([f"--{name}", str(seconds)], standalone_mode=False)
+        return float(value)
+
+    def drawn() -> float:
+        return float(getattr(DrawOptions(**{"duration": 600, name: seconds}), name))
+
+    for read, error in ((taken, click.BadParameter), (drawn, ConfigError)):
+        if fits or (name == "fade" and seconds < 1):  # a fade may be as short as one likes
+            assert read() == seconds
+        else:
+            with pytest.raises(error):
+                read()
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -125,6 +151,9 @@ def test_drawing_options_are_the_fields_of_draw_options_with_their_defaults() ->
         (["render", "-m", "zzz", "a.jpg"], ["'zzz'", "there are concat, general, dot"]),
         (["render", "-f", "png,gfi", "a.jpg"], ["'gfi'", "did you mean gif?"]),
         (["render", "-f", "", "a.jpg"], ["''", "png"]),
+        (["render", "-f", "html", "--modes", "dot,dot", "a.jpg"], ["--modes", "the mode dot is named twice"]),
+        (["batch", "a", "-o", "b", "-f", "html", "--modes", "dot,dot"], ["--modes", "the mode dot is named twice"]),
+        (["render", "--duration", "601", "a.jpg"], ["--duration", "600"]),
         (["render", "--steps", "3-1", "a.jpg"], ["3-1", "1-5,8"]),
         (["render", "--steps", "a", "a.jpg"], ["'a'", "1-5,8"]),
         (["render", "--steps", "0-99999999", "a.jpg"], ["0-99999999"]),

@@ -114,6 +114,7 @@ def test_several_photos_stand_in_one_figure_and_one_that_fails_stops_it(figure: 
     [
         (["-o", "f.pdf", "--modes", "nope"], 2, "no mode is called 'nope'"),
         (["-o", "f.pdf", "--modes", "dot"], 1, "holds the mode concat, not dot"),
+        (["-o", "f.pdf", "--modes", "dot, concat ,dot"], 2, "the mode dot is named twice"),
         (["-o", "f.pdf", "--columns", "0"], 2, "columns"),
         (["-o", "f.pdf", "--width", "3parsecs"], 1, "'3parsecs' is no width"),
         (["-o", "f.pdf", "--width", "85"], 2, "'85' has no unit; write in or mm"),

@@ -103,6 +103,7 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(photo: Path, tmp_path
         ("draw t.npz -o - >&-", "standard output is closed"),
         ("figure photo.png -o - >&-", "standard output is closed"),
         ("figure - -o f.pdf <&-", "standard input is closed"),
+        ("render - <&-", "standard input is closed"),
     ],
 )
 def test_streams_that_the_shell_has_closed(photo: Path, tmp_path: Path, command: str, said: str) -> None:

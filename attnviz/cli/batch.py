@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnviz.cli.choices import MODES
 from attnviz.cli.delivery import STDOUT, checked
 from attnviz.cli.network import Loading
 from attnviz.cli.options import batch_common_options, drawing_options, model_options
 from attnviz.cli.output import FAILED
 from attnviz.cli.progress import Interrupts, Meter
 from attnviz.cli.sources import page_sources
-from attnviz.cli.types import Names
 
 if TYPE_CHECKING:
     from attnviz.model import Captioner
@@ -36,7 +34,6 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
 @click.option("--force", is_flag=True, help="Do all photos anew, also those that are done.")
 @click.option("--report", is_flag=True, help="Write a gallery, index.html, and captions.csv.")
 @model_options
-@click.option("--modes", type=Names("mode", MODES), help="For the page (-f html): modes to switch between.")
 @drawing_options
 @batch_common_options
 @click.pass_context

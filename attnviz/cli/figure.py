@@ -12,14 +12,15 @@ import click
 
 from attnviz.cli.boxes import boxes_of
 from attnviz.cli.choices import FIGURE_FORMATS, MODES
-from attnviz.cli.delivery import STDOUT, check_stdout, is_closed
+from attnviz.cli.delivery import STDOUT, check_stdout
 from attnviz.cli.network import Loading
 from attnviz.cli.options import common_options, figure_drawing_options, figure_model_options
 from attnviz.cli.output import FAILED, complain, note
+from attnviz.cli.photos import label, read_photo
 from attnviz.cli.places import STDIN, check_folder
 from attnviz.cli.sources import compared, sources
 from attnviz.cli.types import Name, Names, Paths, Width
-from attnviz.errors import AttnvizError, ImageError, OutputError, one_line
+from attnviz.errors import AttnvizError, OutputError, one_line
 from attnviz.files import write_atomically
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ ASKED = ("text", "beam", "hard", "seed")
 @click.option(
     "-f", "--format", type=Name("format", FIGURE_FORMATS), help="Of the file.  [default: by its suffix; of -, pdf]"
 )
-@click.option("--modes", type=Names("mode", MODES), help="Compare these score functions, a row for each.")
+@click.option(
+    "--modes", type=Names("mode", MODES, repeats=False), help="Compare these score functions, a row for each."
+)
 @click.option("--difference", is_flag=True, help="Below each row, its difference from the first.")
 @click.option(
     "--model",
@@ -144,15 +147,10 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
 
 def _read(images: Sequence[str], max_pixels: int) -> list[Photo]:
     """The photos that can be read; the others are named on standard error."""
-    from attnviz.image import load
-
     photos = []
     for image in images:
         try:
-            if image == STDIN and is_closed("stdin"):
-                raise ImageError("standard input is closed; name a file, or send the photo into standard input")
-            source = sys.stdin.buffer if image == STDIN else image
-            photos.append(load(source, max_pixels=max_pixels, name="stdin" if image == STDIN else None))
+            photos.append(read_photo(image, max_pixels))
         except AttnvizError as error:
             complain(str(error))
     return photos
@@ -195,5 +193,4 @@ def _tell(images: Sequence[str], traces: list[list[Trace]], out: str, as_json: b
         click.echo(json.dumps({"figure": out, "results": results}, indent=2))
         return
     for image, of_one in zip(images, traces, strict=True):
-        name = "stdin" if image == STDIN else image
-        click.echo(one_line(f"{name}: {of_one[0].caption}"), err=out == STDOUT)
+        click.echo(one_line(f"{label(image)}: {of_one[0].caption}"), err=out == STDOUT)

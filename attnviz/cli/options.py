@@ -10,6 +10,7 @@ import click
 from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, SCALES, STYLES
 from attnviz.cli.config import apply_config
 from attnviz.cli.types import Name, Names, Size, Steps
+from attnviz.limits import LEAST_SECONDS, MOST_SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +53,9 @@ _MODEL = (
     ),
     click.option(
         "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
+    ),
+    click.option(
+        "--modes", type=Names("mode", MODES, repeats=False), help="For the page (-f html): modes to switch between."
     ),
 )
 
@@ -99,7 +103,7 @@ _DRAWING = (
     click.option(
         "--duration",
         metavar="SECONDS",
-        type=click.FloatRange(0.02, 60),
+        type=click.FloatRange(LEAST_SECONDS, MOST_SECONDS),
         default=0.8,
         show_default=True,
         help="How long animations show a word.",
@@ -107,7 +111,7 @@ _DRAWING = (
     click.option(
         "--last",
         metavar="SECONDS",
-        type=click.FloatRange(0.02, 60),
+        type=click.FloatRange(LEAST_SECONDS, MOST_SECONDS),
         default=2.5,
         show_default=True,
         help="How long they show the last word.",
@@ -115,7 +119,7 @@ _DRAWING = (
     click.option(
         "--fade",
         metavar="SECONDS",
-        type=click.FloatRange(0, 60),
+        type=click.FloatRange(0, MOST_SECONDS),
         default=0,
         show_default=True,
         help="How long they blend one word into the next.",

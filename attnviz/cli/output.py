@@ -161,5 +161,6 @@ def progress_bar(total: int, *fields: str) -> Progress:
     )
     # Standard output is only drawn around the bar where it goes to the same terminal; a pipe gets its lines untouched.
     bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
-    bar.add_task("photos", total=total, **dict.fromkeys(fields, ""))
+    empty: dict[str, Any] = dict.fromkeys(fields, "")
+    bar.add_task("photos", total=total, **empty)
     return bar

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from attnviz.cli.choices import MODES
 from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
 from attnviz.cli.network import Loading
 from attnviz.cli.options import common_options, drawing_options, model_options
 from attnviz.cli.output import Report
+from attnviz.cli.photos import label, read_photo
 from attnviz.cli.places import STDIN, result_folders
 from attnviz.cli.sources import compared, page_sources
-from attnviz.cli.types import Names
 
 if TYPE_CHECKING:
     from attnviz.image import Photo
@@ -39,7 +38,6 @@ class Job(NamedTuple):
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("-o", "--out", metavar="DIR", help="Folder for the results; - writes one file to standard output.")
 @model_options
-@click.option("--modes", type=Names("mode", MODES), help="For the page (-f html): modes to switch between.")
 @drawing_options
 @common_options
 @click.pass_context
@@ -88,15 +86,9 @@ def command(
 
 def _read(images: Sequence[str], folders: Sequence[Path], max_pixels: int, report: Report) -> Iterator[Job]:
     """The photos that can be read; the others are reported."""
-    import sys
-
-    from attnviz.image import load
-
     for image, folder in zip(images, folders, strict=True):
-        name, source = ("stdin", sys.stdin.buffer) if image == STDIN else (image, image)
-        with report.photo(name):
-            photo = load(source, max_pixels=max_pixels, name="stdin" if image == STDIN else None)
-            yield Job(name, folder, photo)
+        with report.photo(label(image)):
+            yield Job(label(image), folder, read_photo(image, max_pixels))
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:

@@ -52,7 +52,16 @@ class Name(_Type):
 
 
 class Names(Name):
-    """Several of a few names, with commas between: a tuple, each once, in the order given."""
+    """Several of a few names, with commas between: a tuple, each once, in the order given.
+
+    Args:
+        kind, names: as of Name.
+        repeats: a name that comes again counts once; without it, it is an error.
+    """
+
+    def __init__(self, kind: str, names: Iterable[str], *, repeats: bool = True) -> None:
+        super().__init__(kind, names)
+        self.repeats = repeats
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return f"{self.names[0]},..."
@@ -60,8 +69,12 @@ class Names(Name):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
             return value
-        parts = [part.strip() for part in str(value).split(",")]
-        return tuple(dict.fromkeys(super(Names, self).convert(part, param, ctx) for part in parts))
+        found = [super(Names, self).convert(part.strip(), param, ctx) for part in str(value).split(",")]
+        distinct = tuple(dict.fromkeys(found))
+        if len(distinct) < len(found) and not self.repeats:
+            again = next(name for name in distinct if found.count(name) > 1)
+            self.fail(f"the {self.kind} {again} is named twice; name each once", param, ctx)
+        return distinct
 
 
 class Steps(_Type):

@@ -1,0 +1,31 @@
+"""The photos that a command line names."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from attnviz.cli.delivery import is_closed
+from attnviz.cli.places import STDIN
+from attnviz.errors import ImageError
+
+if TYPE_CHECKING:
+    from attnviz.image import Photo
+
+
+def label(image: str) -> str:
+    """What a photo is called in messages."""
+    return "stdin" if image == STDIN else image
+
+
+def read_photo(image: str, max_pixels: int) -> Photo:
+    """Reads a file, or standard input where `image` is "-". Raises ImageError for what cannot be read."""
+    from attnviz.image import load
+
+    if image != STDIN:
+        return load(image, max_pixels=max_pixels)
+    if is_closed("stdin"):
+        raise ImageError(
+            f"{label(image)}: standard input is closed; name a file, or send the photo into standard input"
+        )
+    return load(sys.stdin.buffer, max_pixels=max_pixels, name=label(image))
