@@ -131,7 +131,8 @@ def test_the_library_takes_the_seconds_that_the_command_takes(name: str, seconds
         return float(value)
 
     def drawn() -> float:
-        return float(getattr(DrawOptions(**{"duration": 600, name: seconds}), name))
+        options: dict[str, Any] = {"duration": 600, name: seconds}
+        return float(getattr(DrawOptions(**options), name))
 
     for read, error in ((taken, click.BadParameter), (drawn, ConfigError)):
         if fits or (name == "fade" and seconds < 1):  # a fade may be as short as one likes
