@@ -42,7 +42,8 @@ def reference(
         return a, (grid / grid.sum() if grid.sum() > 0 else np.full(n, 1 / n)), context
     scores = np.zeros(n)
     if mode == "flat-concat":
-        together = np.concatenate([d, *e])  # [d ; flatten(E)]
+        seen = e @ p["reduce.weight"].T if "reduce.weight" in p else e
+        together = np.concatenate([d, *seen])  # [d ; flatten(E)]
         full = np.concatenate([p["state_part.weight"], p["image_part.weight"]], axis=1)
         scores = np.tanh(full @ together + p["image_part.bias"])
     else:
@@ -58,10 +59,10 @@ def reference(
     return scores, a, sum(a[i] * e[i] for i in range(n))
 
 
-@pytest.mark.parametrize("mode", SCORES)
-def test_formula(mode: str) -> None:
+@pytest.mark.parametrize(("mode", "reduced"), [*((mode, 0) for mode in SCORES), ("flat-concat", 2)])
+def test_formula(mode: str, reduced: int) -> None:
     torch.manual_seed(3)
-    attention = build_attention(mode, **sizes(mode)).double()
+    attention = build_attention(mode, **sizes(mode), reduced=reduced).double()
     parameters = {name: value.detach().numpy() for name, value in attention.named_parameters()}
     values, queries = torch.randn(B, N, C).double(), torch.randn(B, Q, attention.state).double()
     out = attention(attention.prepare(values), queries)

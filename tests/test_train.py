@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from toy import config, quiet
 
 from attnviz.data import Caption, Phrase, Record
 from attnviz.errors import AttnvizError, ConfigError
@@ -21,7 +22,6 @@ from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabula
 from attnviz.train import DataConfig, fit, read_config
 from attnviz.train.batches import EARLIER, collate, lesson
 from attnviz.train.losses import box_loss, word_loss
-from tests.toy import config, quiet
 
 STEM = "backbone.stem.weight"
 

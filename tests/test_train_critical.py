@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toy import config, quiet
 
 from attnviz.data import Caption, Record
 from attnviz.geometry import Frame
@@ -22,8 +23,7 @@ from attnviz.train import DataConfig, TrainConfig, fit
 from attnviz.train.batches import collate, lesson
 from attnviz.train.critical import Critic, speech
 from attnviz.train.losses import advantages, critical_loss
-from attnviz.train.reward import CIDER_SHARE, SIGMA, Reward
-from tests.toy import config, quiet
+from attnviz.train.reward import CIDER_SHARE, SIGMA, Reward, bleu_shares, matches, ngrams
 
 
 def sentences(rng: np.random.Generator, count: int) -> list[list[int]]:
@@ -50,33 +50,64 @@ def cider_by_hand(words: list[int], references: list[list[int]], corpus: list[li
     return total / (4 * len(references))
 
 
-def test_the_reward_is_bleu_and_cider() -> None:
-    sacrebleu = pytest.importorskip("sacrebleu.metrics.bleu")
-    metric = sacrebleu.BLEU(tokenize="none", smooth_method="add-k", smooth_value=1, effective_order=False)
+def test_cider_is_its_formula() -> None:
     rng = np.random.default_rng(0)
     corpus = [sentences(rng, 5) for _ in range(12)]
-    reward = Reward(corpus)
-    compared = 0
+    reward, found = Reward(corpus), []
     for references in corpus:
-        read = reward.read(references)
         for words in (*sentences(rng, 3), references[0]):
             counts = [grams(words, order) for order in range(1, 5)]
-            cider = cider_by_hand(words, references, corpus)
-            assert reward.cider(len(words), counts, read) == pytest.approx(cider)
-            spoken, written = " ".join(map(str, words)), [" ".join(map(str, r)) for r in references]
-            bleu = metric.sentence_score(spoken, written)
-            assert reward.bleu(len(words), counts, read) == pytest.approx(bleu.score / 100)
-            assert reward(words, read) == pytest.approx(bleu.score / 100 + CIDER_SHARE * cider)
-            compared += cider > 0
-    assert compared > 20
+            found.append(reward.cider(len(words), counts, reward.read(references)))
+            assert found[-1] == pytest.approx(cider_by_hand(words, references, corpus))
+    assert sum(value > 0 for value in found) > 20
 
 
-def test_a_reference_itself_is_worth_most() -> None:
+def test_a_reference_itself_has_the_most_cider() -> None:
     rng = np.random.default_rng(1)
     corpus = [sentences(rng, 1) for _ in range(8)]
     reward = Reward(corpus)
-    for references in corpus:
-        assert reward(references[0], reward.read(references)) == pytest.approx(1 + CIDER_SHARE)
+    for (words,) in corpus:
+        assert reward.cider(len(words), ngrams(words), reward.read([words])) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("lengths", [(4, 7), (7, 12)])
+def test_shares_are_the_derivative_of_corpus_bleu(lengths: tuple[int, int]) -> None:
+    """Beside sacrebleu's, with a corpus of a thousand copies and one sentence once more: with brevity and without."""
+    bleu = pytest.importorskip("sacrebleu.metrics.bleu").BLEU
+    rng = np.random.default_rng(2)
+    corpus = [[rng.integers(0, 3, rng.integers(6, 9)).tolist() for _ in range(3)] for _ in range(6)]
+    captions = [[rng.integers(0, 3, rng.integers(*lengths)).tolist() for _ in range(2)] for _ in corpus]
+    reward = Reward(corpus)
+    pairs = [(words, reward.read(refs)) for row, refs in zip(captions, corpus, strict=True) for words in row]
+    counted = [matches(len(words), ngrams(words), known) for words, known in pairs]
+
+    def log_bleu(weights: np.ndarray) -> float:
+        hits, totals = ((weights @ np.array([getattr(c, k) for c in counted])).tolist() for k in ("hits", "totals"))
+        ours, theirs = (int(weights @ np.array([getattr(c, k) for c in counted])) for k in ("length", "closest"))
+        return math.log(bleu.compute_bleu(hits, totals, ours, theirs, smooth_method="none").score)
+
+    metric = bleu(tokenize="none", smooth_method="none", force=True)
+    spoken = [" ".join(map(str, words)) for row in captions for words in row]
+    written = [[" ".join(map(str, refs[k])) for refs in corpus for _ in range(2)] for k in range(3)]
+    ones = np.full(len(counted), 1000)
+    assert math.exp(log_bleu(ones)) == pytest.approx(metric.corpus_score(spoken, written).score)
+    shares = bleu_shares(counted)
+    assert shares.sum() == pytest.approx(0, abs=1e-9)
+    for one, share in enumerate(shares):
+        more = ones + (np.arange(len(ones)) == one)
+        assert (log_bleu(more) - log_bleu(ones)) * 1000 * len(ones) == pytest.approx(share, abs=0.02)
+
+
+def test_the_reward_is_both() -> None:
+    rng = np.random.default_rng(3)
+    corpus = [sentences(rng, 2) for _ in range(3)]
+    captions = [sentences(rng, 4) for _ in corpus]
+    reward = Reward(corpus)
+    known = [reward.read(references) for references in corpus]
+    pairs = [(words, one) for row, one in zip(captions, known, strict=True) for words in row]
+    shares = bleu_shares([matches(len(words), ngrams(words), one) for words, one in pairs])
+    rare = [reward.cider(len(words), ngrams(words), one) for words, one in pairs]
+    assert reward(captions, known).flatten() == pytest.approx(shares + CIDER_SHARE * np.array(rare))
 
 
 def test_the_baseline_is_the_mean_of_the_others() -> None:
@@ -147,7 +178,7 @@ def test_self_critical_epochs_leave_the_maps(data: DataConfig, tmp_path: Path) -
     plain = config(data, tmp_path / "plain", epochs=1)
     longer = config(data, tmp_path / "longer", epochs=1, critical=1, critical_rate=0.03)
     before, after = load_checkpoint(fit(plain, quiet)), load_checkpoint(fit(longer, quiet))
-    assert json.loads(Path(longer.out).with_suffix(".log").read_text().splitlines()[1])["reward"] > 0
+    assert "reward" in json.loads(Path(longer.out).with_suffix(".log").read_text().splitlines()[1])
     old = before.state_dict()
     changed = {name for name, value in after.state_dict().items() if not torch.equal(value, old[name])}
     parts = ("bias", "start_language.", "speak.", "project.")

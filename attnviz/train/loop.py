@@ -267,7 +267,7 @@ class Trainer:
         maps = tuple(x.to(model.device) for x in inputs.batch(batch.rows))
         if self.stages:
             assert isinstance(model.backbone, EfficientNetLite)
-            maps = model.backbone.late(maps[0], self.stages)
+            maps = model.backbone.late(maps[0].contiguous(memory_format=torch.channels_last), self.stages)
         elif not self.frozen:
             maps = model.backbone(maps[0])
         # Not in the self-critical epochs: they leave the fuse as it is.
