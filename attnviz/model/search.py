@@ -24,14 +24,13 @@ length): 0 favours short sentences, 1 is the mean per word."""
 
 
 @torch.no_grad()
-def sample(decoder: Decoder, values: Tensor, count: int, longest: int = 30, sharpness: float = 1.0) -> Tensor:
+def sample(decoder: Decoder, values: Tensor, count: int, longest: int = 30) -> Tensor:
     """Sentences drawn word by word with the network's own probabilities.
 
     Args:
         values: E, (B, N, C).
         count: K, how many for each image.
         longest: the most words before a sentence is cut.
-        sharpness: of the odds, which are raised to this power; 1 leaves them as they are.
 
     Returns:
         (B, K, T) word numbers, each sentence with its end (but a cut one), then padding.
@@ -48,7 +47,7 @@ def sample(decoder: Decoder, values: Tensor, count: int, longest: int = 30, shar
         if step == 0:
             logits[..., END] = -torch.inf  # as in the search
         words = (
-            torch.multinomial((sharpness * logits.flatten(0, 1)).softmax(-1), 1)
+            torch.multinomial(logits.flatten(0, 1).softmax(-1), 1)
             .view(b, count, 1)
             .masked_fill(over, PAD)
         )

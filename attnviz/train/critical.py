@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from attnviz.train.config import TrainConfig
 
 
-SHARPNESS = 2.0
-"""Sentences are drawn with odds raised to this power (a temperature of 1/2), and that policy learns: drawn with
-the odds as they are, they are far below what a search finds, and what is learned from them helps it less."""
-
-
 def speech(decoder: Decoder) -> list[nn.Module | nn.Parameter]:
     """The parts that come after the attention. While they alone learn, the maps for given words cannot change; the
     output layer's matrix is not among them, since the query LSTM reads it too."""
@@ -47,15 +42,14 @@ class Critic:
     def loss(self, model: Captioner, values: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """The loss over E (P, N, C) of the batch's photos, and the mean reward of what was drawn."""
         decoder = model.decoder
-        model.eval()  # what is said is drawn without dropout, and learned with it
-        drawn = sample(decoder, values, self.samples, LONGEST, SHARPNESS)
-        model.train()
+        model.eval()  # the policy that draws must be the one that learns: dropout would make them differ
+        drawn = sample(decoder, values, self.samples, LONGEST)
         rewards = self._rewards(drawn, batch)
         start = torch.full_like(drawn[..., :1], START)
         state = decoder.start(values, self.samples)
         output, _ = decoder(decoder.prepare(values), state, torch.cat([start, drawn[..., :-1]], -1))
         logits = output.logits.view(*drawn.shape, -1)
-        return critical_loss(SHARPNESS * logits, drawn, advantages(rewards).to(values.device)), float(rewards.mean())
+        return critical_loss(logits, drawn, advantages(rewards).to(values.device)), float(rewards.mean())
 
     def _rewards(self, drawn: Tensor, batch: Batch) -> Tensor:
         known = []
