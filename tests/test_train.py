@@ -78,7 +78,7 @@ def test_the_state_of_other_settings_is_not_taken(data: DataConfig, tmp_path: Pa
 def test_the_first_stages_stay_frozen_where_told(data: DataConfig, tmp_path: Path) -> None:
     """What is learned from kept maps is what would be learned from the pixels, but for their rounding to float16."""
     start = fit(config(data, tmp_path / "a", epochs=1), quiet)
-    told = {"epochs": 1, "encoder_rate": 1e-3, "encoder_stages": 3, "dropout": 0.0}
+    told: dict[str, Any] = {"epochs": 1, "encoder_rate": 1e-3, "encoder_stages": 3, "dropout": 0.0}
     tuned = load_checkpoint(fit(replace(config(data, tmp_path / "b", **told), start=str(start)), quiet)).state_dict()
     before = load_checkpoint(start).state_dict()
     for name, value in tuned.items():
@@ -159,7 +159,7 @@ def test_losses_against_loops() -> None:
     boxed = np.array([[1, 0, 0.5], [0, 0, 2]])
     mass = (weights * inside).sum(-1)
     for power, loss in ((0.0, -np.log(mass)), (0.7, (1 - mass**0.7) / 0.7), (1.0, 1 - mass)):
-        got = box_loss(*map(torch.as_tensor, (weights, inside, boxed)), power)
+        got = box_loss(torch.as_tensor(weights), torch.as_tensor(inside), torch.as_tensor(boxed), power)
         assert float(got) == pytest.approx((loss[0, 0] + 0.5 * loss[0, 2] + 2 * loss[1, 2]) / 3.5)
     assert float(box_loss(torch.ones(1, 1, 4), torch.ones(1, 1, 4), torch.zeros(1, 1))) == 0
 

@@ -46,11 +46,7 @@ def sample(decoder: Decoder, values: Tensor, count: int, longest: int = 30) -> T
         logits[..., [PAD, START, UNKNOWN]] = -torch.inf
         if step == 0:
             logits[..., END] = -torch.inf  # as in the search
-        words = (
-            torch.multinomial(logits.flatten(0, 1).softmax(-1), 1)
-            .view(b, count, 1)
-            .masked_fill(over, PAD)
-        )
+        words = torch.multinomial(logits.flatten(0, 1).softmax(-1), 1).view(b, count, 1).masked_fill(over, PAD)
         drawn.append(words)
         over |= words == END
         if bool(over.all()):
