@@ -14,6 +14,7 @@ from attnviz import image as images_module
 from attnviz.errors import ConfigError
 from attnviz.geometry import Frame
 from attnviz.image import MAX_PIXELS, Photo, Pixels
+from attnviz.limits import BEAM
 from attnviz.trace import ImageInfo, Trace
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def explain(
     images: Any,
     *,
     text: str | Sequence[str] | None = None,
-    beam: int = 3,
+    beam: int = BEAM,
     hard: Literal["sample", "argmax"] | None = None,
     seed: int = 0,
     batch: int = BATCH,
@@ -96,7 +97,7 @@ def describe(
     inputs: Sequence[Input],
     texts: Sequence[str] | None = None,
     *,
-    beam: int = 3,
+    beam: int = BEAM,
     hard: Literal["sample", "argmax"] | None = None,
     seed: int = 0,
     fixed: int | None = None,

@@ -9,10 +9,14 @@ import pytest
 
 import attnviz
 from attnviz.model import Captioner, bundled
+from attnviz.model.attention import SCORES
+from attnviz.model.checkpoint import WEIGHTS
 from attnviz.regions import union_cover
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 MODELS = [(one.name, one.mode) for one in bundled()]
+
+CELLS = ("dot", "general", "concat")  # the modes whose weights are the cells' own
 
 # Where things are, drawn around them by hand: (y0, x0, y1, x1) in fractions of the upright photo.
 TWO_DOGS = [[0.22, 0.30, 0.48, 0.54], [0.43, 0.45, 0.68, 0.68]]
@@ -33,8 +37,25 @@ def mass(trace: attnviz.Trace, word: str, boxes: list[list[float]]) -> float:
     return float((weights * union_cover(trace.frame.to_cells(boxes), trace.grid)).sum())
 
 
-def test_there_is_the_default_model() -> None:
-    assert ("flickr8k", "concat") in MODELS
+def shown_boxes(model: Captioner) -> bool:
+    """Whether the model's own weights were taught with boxes."""
+    return model.name == "flickr8k" and model.mode in CELLS
+
+
+def test_every_mode_and_the_twin_are_there() -> None:
+    assert [*(("flickr8k", mode) for mode in SCORES), ("flickr8k-plain", "concat")] == MODELS
+
+
+def test_all_share_one_encoder_and_are_small() -> None:
+    files = {one.meta()["encoder"]["file"] for one in bundled()}
+    assert len(files) == 1
+    assert sum(path.stat().st_size for path in WEIGHTS.glob("*.safetensors")) < 60e6
+
+
+def test_no_box_has_shaped_the_twin() -> None:
+    (twin,) = [one for one in bundled() if one.name == "flickr8k-plain"]
+    assert twin.meta()["card"]["recipe"]["train"]["boxes"] == 0
+    assert twin.meta()["card"]["recipe"]["start"] == "flickr8k-finetune.safetensors"
 
 
 def test_captions_name_what_is_there(model: Captioner) -> None:
@@ -57,8 +78,9 @@ def test_it_looks_where_the_word_is(
     model: Captioner, name: str, text: str, word: str, boxes: list[list[float]]
 ) -> None:
     (trace,) = attnviz.explain(model, SAMPLES / name, text=text)
-    assert mass(trace, word, boxes) > 0.8
-    assert union_cover(np.array(boxes), (1, 1))[0, 0] < 0.5  # so that looking everywhere alike would fail
+    share = union_cover(np.array(boxes), (1, 1))[0, 0]  # what looking everywhere alike would have
+    assert share < 0.5
+    assert mass(trace, word, boxes) > (0.8 if shown_boxes(model) else 1.1 * share)
 
 
 def test_the_grass_is_below_the_dog(model: Captioner) -> None:
@@ -72,6 +94,7 @@ def test_the_card_names_data_and_figures() -> None:
     for one in bundled():
         card = one.meta()["card"]
         assert card["trained on"]
-        assert card["figures"]["BLEU-4"] >= 15
-        assert card["figures"]["correctness"] >= 0.62
+        boxed = one.name == "flickr8k" and one.mode in CELLS
+        assert card["figures"]["BLEU-4"] >= (20 if boxed else 17)
+        assert card["figures"]["correctness"] >= (0.70 if boxed else 0.3)
         assert card["recipe"]["model"]["mode"] == one.mode

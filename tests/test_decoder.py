@@ -12,8 +12,8 @@ import torch
 from attnviz.errors import ModelError
 from attnviz.model import Captioner
 from attnviz.model.attention import SCORES
-from attnviz.model.search import beam_search
-from attnviz.model.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
+from attnviz.model.search import Links, beam_search
+from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
 
 
 def pixels(count: int, seed: int = 0) -> np.ndarray:
@@ -241,3 +241,36 @@ def test_vocabulary_keeps_punctuation_that_it_knows() -> None:
 def test_vocabulary_without_specials_is_refused() -> None:
     with pytest.raises(ModelError, match="starts with"):
         Vocabulary(("a", "b"))
+
+
+def test_no_word_is_joined_with_itself() -> None:
+    joining, article, dog, cat = 4, 5, 6, 7
+    links = Links(joining, (article,))
+    sentences = torch.tensor(
+        [
+            [[dog, cat, joining], [article, dog, cat]],  # "dog cat and" must not go on with "cat"
+            [[cat, joining, article], [joining, dog, article]],  # nor "cat and a" with "cat"
+        ]
+    )
+    assert links.said(sentences).tolist() == [[cat, PAD], [cat, PAD]]
+    assert links.said(sentences[..., 1:]).tolist() == [[cat, PAD], [PAD, PAD]]
+
+    words = ("and", "a", "dog", "cat")
+    joined = {True: 0, False: 0}
+    for seed in range(40):
+        model = Captioner.tiny("general", seed=seed, words=words)
+        values = torch.rand(4, 4, 6, generator=torch.Generator().manual_seed(seed))
+        for linked in joined:
+            asked = Links.of(model.vocabulary) if linked else None
+            with torch.inference_mode():
+                found = beam_search(model.decoder, values, 2, 12, links=asked)
+            texts = [f" {' '.join(model.vocabulary.decode(ids))} " for ids in found]
+            bad = [f" {w} and {j}{w} " for w in ("dog", "cat") for j in ("", "a ")]
+            joined[linked] += sum(any(one in text for one in bad) for text in texts)
+    assert joined[True] == 0
+    assert joined[False] > 0  # or else the rule would not have been needed
+
+
+def test_other_languages_have_no_links() -> None:
+    links = Links.of(Vocabulary((*SPECIAL, "hund", "und", "ein")))
+    assert links.said(torch.tensor([[[4, 5, 4], [5, 6, 5]]])).tolist() == [[PAD, PAD]]

@@ -24,6 +24,7 @@ from attnviz.batch.report import write_report
 from attnviz.batch.work import Work
 from attnviz.errors import ConfigError
 from attnviz.image import MAX_PIXELS
+from attnviz.limits import BEAM
 from attnviz.render import WRITERS, DrawOptions
 from attnviz.render.drawing import FORMATS
 from attnviz.render.folder import output_errors
@@ -91,7 +92,7 @@ def run(
     *,
     formats: Sequence[str] = FORMATS,
     text: str | None = None,
-    beam: int = 3,
+    beam: int = BEAM,
     hard: Literal["sample", "argmax"] | None = None,
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,

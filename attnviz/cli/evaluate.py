@@ -11,6 +11,7 @@ from attnviz.cli.output import note
 from attnviz.cli.progress import Gauge
 from attnviz.cli.tables import print_table
 from attnviz.cli.types import Name
+from attnviz.limits import BEAM
 
 if TYPE_CHECKING:
     from attnviz.evaluate import Report
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     "-m", "--mode", type=Name("mode", MODES), metavar="MODE", help="Which of a bundled model's score functions."
 )
 @click.option(
-    "--beam", type=click.IntRange(1, 100), metavar="N", default=3, show_default=True, help="Sentences searched."
+    "--beam", type=click.IntRange(1, 100), metavar="N", default=BEAM, show_default=True, help="Sentences searched."
 )
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of the random baseline."

@@ -10,7 +10,7 @@ import click
 from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, SCALES, STYLES
 from attnviz.cli.config import apply_config
 from attnviz.cli.types import Name, Names, Size, Steps
-from attnviz.limits import LEAST_SECONDS, MOST_SECONDS
+from attnviz.limits import BEAM, LEAST_SECONDS, MOST_SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +41,7 @@ _MODEL = (
         "--beam",
         metavar="N",
         type=click.IntRange(1, 100),
-        default=3,
+        default=BEAM,
         show_default=True,
         help="Sentences searched side by side.",
     ),

@@ -16,6 +16,7 @@ from attnviz.evaluate.localization import Tally, centre_weights, targets
 from attnviz.evaluate.objects import score
 from attnviz.explain import chunked
 from attnviz.geometry import Frame
+from attnviz.limits import BEAM
 
 if TYPE_CHECKING:
     from attnviz.data import Record, Split
@@ -61,7 +62,7 @@ class Report:
 
 
 def evaluate(
-    model: Captioner, split: Split, *, beam: int = 3, seed: int = 0, progress: Progress | None = None
+    model: Captioner, split: Split, *, beam: int = BEAM, seed: int = 0, progress: Progress | None = None
 ) -> Report:
     """Measures `model` on `split`.
 

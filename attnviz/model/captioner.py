@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.errors import ModelError
+from attnviz.limits import BEAM
 from attnviz.model.attention import Chooser, Hard, hard_choice
 from attnviz.model.decoder import Decoder
 from attnviz.model.encoder import Fuse, build_backbone
-from attnviz.model.search import beam_search
+from attnviz.model.search import Links, beam_search
 from attnviz.model.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
 
 FrameKind = Literal["stretch", "letterbox", "crop"]
@@ -190,7 +191,7 @@ class Captioner(nn.Module):
         pixels: np.ndarray | Tensor,
         texts: Sequence[str] | None = None,
         *,
-        beam: int = 3,
+        beam: int = BEAM,
         hard: Hard | None = None,
         seed: int = 0,
         steps: int = 0,
@@ -215,11 +216,14 @@ class Captioner(nn.Module):
         return self.follow(values, self.write(values, beam, hard, seed), hard, seed, steps)
 
     @torch.inference_mode()
-    def write(self, values: Tensor, beam: int = 3, hard: Hard | None = None, seed: int = 0) -> list[Words]:
+    def write(self, values: Tensor, beam: int = BEAM, hard: Hard | None = None, seed: int = 0) -> list[Words]:
         """The network's own sentences over E (B, N, C)."""
         if type(beam) is not int or not 1 <= beam <= BEAM_LIMIT:
             raise ModelError(f"the number of beams must be a whole number from 1 to {BEAM_LIMIT}, not {beam!r}")
-        found = beam_search(self.decoder, values, beam, LONGEST, lambda step: self._chooser(hard, seed, step, step + 1))
+        links = Links.of(self.vocabulary)
+        found = beam_search(
+            self.decoder, values, beam, LONGEST, lambda step: self._chooser(hard, seed, step, step + 1), links=links
+        )
         return [[(word, word) for word in self.vocabulary.decode(ids)] for ids in found]
 
     def split(self, text: str) -> Words:

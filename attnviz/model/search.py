@@ -7,20 +7,48 @@ It finds word numbers only; where the network looked is read off afterwards in o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
+from attnviz.limits import BEAM
 from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
 
 if TYPE_CHECKING:
     from attnviz.model.attention import Chooser
     from attnviz.model.decoder import Decoder
+    from attnviz.model.vocabulary import Vocabulary
 
 LENGTH_POWER = 0.7
 """Sentences are compared by log-probability / length ** LENGTH_POWER (Wu et al. 2016, arXiv:1609.08144, with the plain
 length): 0 favours short sentences, 1 is the mean per word."""
+
+
+LINKS = ("and", "a", "an", "another", "the")
+
+
+class Links(NamedTuple):
+    """The numbers of "and" and of the articles: between them, small networks like to repeat themselves ("a cat and a
+    cat", "a brown and brown dog"), which no reader would say."""
+
+    joining: int
+    articles: tuple[int, ...]
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary) -> Links:
+        """Of an English vocabulary; in any other, nothing is linked."""
+        joining, *articles = (number if number != UNKNOWN else PAD for number in vocabulary.encode(LINKS))
+        return cls(joining, tuple(articles))
+
+    def said(self, sentences: Tensor) -> Tensor:
+        """The word that may not come next, for each of the sentences (B, K, T); PAD for none."""
+        last, before = sentences[..., -1], sentences[..., -2]
+        earlier = sentences[..., -3] if sentences.shape[-1] > 2 else torch.full_like(last, PAD)
+        article = torch.isin(last, torch.tensor(self.articles, device=last.device))
+        none = torch.full_like(last, PAD)
+        after_article = torch.where(article & (before == self.joining), earlier, none)
+        return torch.where(last == self.joining, before, after_article)
 
 
 @torch.no_grad()
@@ -57,10 +85,11 @@ def sample(decoder: Decoder, values: Tensor, count: int, longest: int = 30) -> T
 def beam_search(
     decoder: Decoder,
     values: Tensor,
-    beam: int = 3,
+    beam: int = BEAM,
     longest: int = 30,
     choose: Callable[[int], Chooser | None] = lambda step: None,
     length_power: float = LENGTH_POWER,
+    links: Links | None = None,
 ) -> list[list[int]]:
     """The best sentence found for each image.
 
@@ -69,6 +98,8 @@ def beam_search(
         beam: K, how many sentences are kept; 1 is greedy search.
         longest: the most words before a sentence is ended.
         choose: step -> how hard attention chooses at that step; None for soft attention.
+        length_power: how much longer sentences are favoured, see `LENGTH_POWER`.
+        links: the words that must not join a word with itself; None allows it.
 
     Returns:
         B lists of word numbers, without start and end.
@@ -90,6 +121,8 @@ def beam_search(
         logprobs[..., [PAD, START, UNKNOWN]] = -torch.inf
         if step == 0:
             logprobs[..., END] = -torch.inf  # a caption has at least one word
+        if links is not None and step > 1:
+            logprobs.scatter_(-1, links.said(sentences[:, :, :step]).unsqueeze(-1), -torch.inf)
         if step == longest:
             logprobs[..., :END] = logprobs[..., END + 1 :] = -torch.inf
         # Twice as many candidates as beams: at most k of them are ends, so k sentences can always go on.
