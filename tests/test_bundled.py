@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from attnviz.model import Captioner, bundled
 from attnviz.model.attention import SCORES
 from attnviz.model.checkpoint import WEIGHTS
 from attnviz.regions import union_cover
+from attnviz.train import read_config
+from attnviz.train.loop import recipe
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 MODELS = [(one.name, one.mode) for one in bundled()]
 
@@ -97,4 +101,6 @@ def test_the_card_names_data_and_figures() -> None:
         boxed = one.name == "flickr8k" and one.mode in CELLS
         assert card["figures"]["BLEU-4"] >= (20 if boxed else 17)
         assert card["figures"]["correctness"] >= (0.70 if boxed else 0.3)
-        assert card["recipe"]["model"]["mode"] == one.mode
+        config = read_config(CONFIGS / f"{one.path.stem}.toml")
+        assert json.loads(json.dumps(recipe(config))) == card["recipe"]
+        assert (config.name, config.model.mode) == (one.name, one.mode)

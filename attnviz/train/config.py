@@ -27,7 +27,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 RANGES: dict[str, tuple[float, float]] = {
     "minimum": (1, 1e9),
     "captions": (1, 1000),
-    "epochs": (1, 1e6),
+    "epochs": (0, 1e6),
     "photos": (1, 1e5),
     "rate": (1e-12, 1e3),
     "encoder_rate": (0, 1e3),

