@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from toy import config, quiet
 
 from attnviz.data import Caption, Phrase, Record
-from attnviz.errors import AttnvizError, ConfigError
+from attnviz.errors import AttnvizError, ConfigError, ModelError
 from attnviz.explain import explain
 from attnviz.geometry import Frame
 from attnviz.model import load_checkpoint
 from attnviz.model.attention import SCORES
+from attnviz.model.checkpoint import read_meta
 from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
 from attnviz.train import DataConfig, fit, read_config
 from attnviz.train.batches import EARLIER, collate, lesson
@@ -88,6 +90,28 @@ def test_the_first_stages_stay_frozen_where_told(data: DataConfig, tmp_path: Pat
     model = replace(config(data, tmp_path).model, backbone="resnet18", layer="layer2")
     with pytest.raises(ConfigError, match="encoder_stages"):
         fit(replace(config(data, tmp_path / "c", **told), model=model), quiet)
+
+
+def test_runs_share_an_encoder_file(data: DataConfig, tmp_path: Path) -> None:
+    start = fit(config(data, tmp_path / "a", epochs=1), quiet)
+    encoder = tmp_path / "shared" / "toy-encoder.safetensors"
+    made = []
+    for mode in ("concat", "dot"):
+        run = replace(config(data, encoder.parent, mode, epochs=1), start=str(start), encoder=str(encoder))
+        made.append(fit(run, quiet))
+    assert len({read_meta(path)["encoder"]["sha256"] for path in made}) == 1
+    with safe_open(encoder, "pt") as file:
+        shared = {f"backbone.{key}" for key in file.keys()}  # noqa: SIM118
+    for path in made:
+        model = load_checkpoint(path)
+        assert torch.equal(model.state_dict()[STEM], load_checkpoint(start).state_dict()[STEM])
+        with safe_open(path, "pt") as file:
+            assert set(file.keys()) == set(model.state_dict()) - shared
+    other = replace(run, out=str(encoder.parent / "other.safetensors"), start="", train=replace(run.train, seed=5))
+    with pytest.raises(ModelError, match=r"toy-encoder.safetensors: holds another backbone"):
+        fit(other, quiet)
+    with pytest.raises(ConfigError, match="beside"):
+        replace(run, encoder=str(tmp_path / "elsewhere.safetensors"))
 
 
 def test_fine_tuning_changes_the_backbone_and_freezing_does_not(data: DataConfig, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from toy import config, quiet
 
 from attnviz.data import Caption, Record
+from attnviz.errors import ConfigError
 from attnviz.geometry import Frame
 from attnviz.model import Captioner, load_checkpoint
 from attnviz.model.search import sample
@@ -186,6 +187,16 @@ def test_self_critical_epochs_leave_the_maps(data: DataConfig, tmp_path: Path) -
     (was,), (now) = before.follow(before.encode(pixels), words), after.follow(after.encode(pixels), words)[0]
     assert (was.weights == now.weights).all()
     assert (was.logprobs != now.logprobs).any()
+
+
+def test_a_run_may_be_self_critical_alone(data: DataConfig, tmp_path: Path) -> None:
+    start = fit(config(data, tmp_path / "start", epochs=1), quiet)
+    run = replace(config(data, tmp_path / "run", epochs=0, critical=1), start=str(start))
+    before, after = load_checkpoint(start).state_dict(), load_checkpoint(fit(run, quiet)).state_dict()
+    assert torch.equal(before["decoder.query.weight_ih_l0"], after["decoder.query.weight_ih_l0"])
+    assert not torch.equal(before["decoder.speak.weight_ih_l0"], after["decoder.speak.weight_ih_l0"])
+    with pytest.raises(ConfigError, match="'epochs' must be from 1"):
+        config(data, tmp_path, epochs=0)
 
 
 def test_a_self_critical_run_goes_on(data: DataConfig, tmp_path: Path) -> None:

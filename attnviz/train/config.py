@@ -136,6 +136,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_ranges(self)
+        if self.epochs + self.critical == 0:
+            raise ConfigError("setting 'epochs' must be from 1, or 'critical' must be")
 
 
 @dataclass(frozen=True)
