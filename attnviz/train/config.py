@@ -127,7 +127,7 @@ class TrainConfig:
     boxes: float = 0.5
     box_power: float = 0.0
     critical: int = 0
-    critical_rate: float = 2e-4
+    critical_rate: float = 1e-4
     samples: int = 5
     flip: bool = True
     average: float = 0.998
