@@ -47,7 +47,7 @@ def test_tables_and_remarks_where_there_is_no_terminal(cli: Run, split: Path, ch
     status, out, err = cli("evaluate", checkpoint, "dev")
     assert status == 0
     title, _, captions, scores, _, attention, *rows = out.splitlines()
-    assert title == f"tiny, concat, on {PHOTOS} photos of dev, 3 beams"
+    assert title == f"tiny, concat, on {PHOTOS} photos of dev, 5 beams"
     assert captions.split() == ["captions", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
     assert scores.split()[0] == "model"
     assert attention.split() == ["attention", "correctness", "pointing", "phrases"]
