@@ -20,7 +20,7 @@ from attnviz.geometry import Frame
 from attnviz.model import Captioner, load_checkpoint
 from attnviz.model.search import sample
 from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
-from attnviz.train import DataConfig, TrainConfig, fit
+from attnviz.train import DataConfig, fit
 from attnviz.train.batches import collate, lesson
 from attnviz.train.critical import Critic, speech
 from attnviz.train.losses import advantages, critical_loss
@@ -159,7 +159,7 @@ def test_the_network_learns_to_say_what_is_rewarded() -> None:
     texts = ["a dog runs", "a cat", "cat on grass", "runs on grass"]
     records = [Record(f"{n}.jpg", (32, 32), (Caption(tuple(text.split())),), {}) for n, text in enumerate(texts)]
     lessons = [lesson(one, model.vocabulary, Frame.stretch((32, 32), (32, 32), (2, 2)), 1) for one in records]
-    critic, batch = Critic(lessons, TrainConfig(samples=8)), collate(lessons, np.arange(4), False)
+    critic, batch = Critic({False: lessons}, 8), collate(lessons, np.arange(4), False)
     torch.manual_seed(0)
     values = torch.rand(4, 4, 6)
     optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.03)

@@ -52,7 +52,6 @@ class Batch:
         rows: (P,) which photos.
         mirrored: whether they are mirrored.
         words: (P, K, T) int64, read by the decoder.
-        references: P times K captions as word numbers with the end, padded at will.
         pick: (P, Q) int64, the positions in K * T that hold a word or end; one with fewer is filled up with padding.
         target: (P, Q) int64, the word to come at each of them; PAD at the fill.
         inside: (P, Q, N) float32, share of each cell inside the boxes of that word's thing.
@@ -61,7 +60,6 @@ class Batch:
 
     rows: np.ndarray
     mirrored: bool
-    references: list[list[list[int]]]
     words: Tensor
     pick: Tensor
     target: Tensor
@@ -119,8 +117,7 @@ def collate(lessons: Sequence[Lesson], rows: np.ndarray, mirrored: bool) -> Batc
     for i, one in enumerate(chosen):
         inside[i, thing[i] >= 0] = one.cover[thing[i][thing[i] >= 0]]
     arrays = (words[..., :-1].copy(), pick, target, inside, boxed)
-    references = [one.words[:, 1:].tolist() for one in chosen]
-    return Batch(rows, mirrored, references, *(torch.from_numpy(array) for array in arrays))
+    return Batch(rows, mirrored, *(torch.from_numpy(array) for array in arrays))
 
 
 def batches(

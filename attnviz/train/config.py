@@ -97,7 +97,7 @@ class TrainConfig:
         rate: peak learning rate of AdamW; linear warm-up over `warmup` of all steps, then a cosine to 0.
         encoder_rate: the backbone's; 0 leaves it frozen and trains on features kept on disk.
         encoder_stages: how many of an EfficientNet-Lite's first stages stay frozen all the same, their output kept on
-            disk: with 3, an epoch takes a third of the time.
+            disk: with 3, an epoch takes less than half the time.
         decay: weight decay.
         dropout: see `Decoder`.
         map_dropout: share of the backbone's values dropped in training.

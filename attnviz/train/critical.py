@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from attnviz.model import Captioner
     from attnviz.model.decoder import Decoder
     from attnviz.train.batches import Batch, Lesson
-    from attnviz.train.config import TrainConfig
 
 
 def speech(decoder: Decoder) -> list[nn.Module | nn.Parameter]:
@@ -31,12 +30,14 @@ class Critic:
     """Draws captions and weighs them.
 
     Args:
-        lessons: of all training photos; their captions decide how rare an n-gram is.
+        lessons: mirrored -> one lesson per training photo; the captions of those as they are decide how rare an n-gram
+            is.
+        samples: sentences drawn for each photo.
     """
 
-    def __init__(self, lessons: Sequence[Lesson], options: TrainConfig) -> None:
-        self.samples = options.samples
-        self.reward = Reward([_trim(one.words[:, 1:].tolist()) for one in lessons])
+    def __init__(self, lessons: Mapping[bool, Sequence[Lesson]], samples: int) -> None:
+        self.lessons, self.samples = lessons, samples
+        self.reward = Reward([_captions(one) for one in lessons[False]])
         self.known: dict[tuple[bool, int], References] = {}
 
     def loss(self, model: Captioner, values: Tensor, batch: Batch) -> tuple[Tensor, float]:
@@ -53,12 +54,17 @@ class Critic:
 
     def _rewards(self, drawn: Tensor, batch: Batch) -> Tensor:
         known = []
-        for row, references in zip(batch.rows.tolist(), batch.references, strict=True):
+        for row in batch.rows.tolist():
             key = (batch.mirrored, row)
             if key not in self.known:
-                self.known[key] = self.reward.read(_trim(references))
+                self.known[key] = self.reward.read(_captions(self.lessons[batch.mirrored][row]))
             known.append(self.known[key])
         return torch.from_numpy(self.reward([_trim(row) for row in drawn.tolist()], known)).float()
+
+
+def _captions(lesson: Lesson) -> list[list[int]]:
+    """A photo's captions as word numbers with the end."""
+    return _trim(lesson.words[:, 1:].tolist())
 
 
 def _trim(rows: list[list[int]]) -> list[list[int]]:

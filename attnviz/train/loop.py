@@ -147,7 +147,7 @@ class Trainer:
 
     def _turn_critical(self) -> None:
         """Begins the self-critical epochs: from the averaged weights, with a fresh optimiser."""
-        self.critical = Critic(self.lessons[False], self.options)
+        self.critical = Critic(self.lessons, self.options.samples)
         self.model.load_state_dict(self.average.state_dict())
         self.model.requires_grad_(False)
         for part in speech(self.model.decoder):
