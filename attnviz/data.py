@@ -36,10 +36,11 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Caption:
-    """Normalised words, and the phrases over them."""
+    """Normalised words, and the phrases over them; `listed` when no person wrote it, but it was made from names."""
 
     words: tuple[str, ...]
     phrases: tuple[Phrase, ...] = ()
+    listed: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from attnviz.errors import DataError
 from attnviz.evaluate import evaluate
 from attnviz.evaluate.captions import bleu
 from attnviz.evaluate.localization import Tally, centre_weights, targets
-from attnviz.evaluate.objects import SYNONYMS, names_of, names_one, score
+from attnviz.evaluate.objects import names_one, score
 from attnviz.evaluate.report import random_attention
 from attnviz.geometry import Frame
 from attnviz.model import Captioner
+from attnviz.things import SYNONYMS, names_of
 
 
 def bleu_by_hand(hypotheses: list[list[str]], references: list[list[list[str]]], order: int) -> float:

@@ -21,6 +21,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "image": frozenset(),
     "geometry": frozenset(),
     "words": frozenset(),
+    "things": frozenset(),
     "regions": frozenset(),
     "npz": frozenset(),
     "meta": frozenset({"geometry"}),
@@ -33,8 +34,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "adapters": frozenset({"image", "geometry", "trace", "model"}),
     "render": frozenset({"image", "geometry", "trace"}),
     "batch": frozenset({"explain", "render", "image", "trace", "model"}),  # of model, its type alone
-    "evaluate": frozenset({"data", "explain", "render", "trace", "geometry", "model", "regions"}),
-    "train": frozenset({"data", "image", "geometry", "model", "regions"}),
+    "evaluate": frozenset({"data", "explain", "render", "trace", "geometry", "model", "regions", "things"}),
+    "train": frozenset({"data", "image", "geometry", "model", "regions", "things"}),
 }
 ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use only: see the tests at the end
 FORBIDDEN = {"__main__": frozenset({"cli"})}  # nobody else imports the command line
@@ -49,6 +50,7 @@ WITHOUT_TORCH = (
     "flickr",
     "render",
     "regions",
+    "things",
     "words",
     *LEAVES,
 )

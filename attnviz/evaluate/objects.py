@@ -1,69 +1,15 @@
 """Does a caption name something that is there? For photos that come with a list of objects (COCO's 80 names).
 
-A caption counts when it holds the name, its plural, or one of `SYNONYMS` of at least one object of the photo other than
-a person; photos with persons only are left out. Beside it stands the best constant caption: of all the captions that
-the model wrote, the one that would count most often if every photo were given it.
+A caption counts when it holds a form (`attnviz.things`: name, plural, synonyms) of at least one object of the photo
+other than a person; photos with persons only are left out. Beside it stands the best constant caption: of all the
+captions that the model wrote, the one that would count most often if every photo were given it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-PERSON = "person"
-
-SYNONYMS: Mapping[str, tuple[str, ...]] = {
-    "airplane": ("plane", "jet"),
-    "baseball bat": ("bat",),
-    "baseball glove": ("glove", "mitt"),
-    "bicycle": ("bike",),
-    "bus": ("double-decker",),
-    "cell phone": ("phone", "cellphone"),
-    "couch": ("sofa",),
-    "cow": ("bull", "cattle"),
-    "cup": ("mug",),
-    "dining table": ("table",),
-    "dog": ("puppy",),
-    "donut": ("doughnut",),
-    "fire hydrant": ("hydrant",),
-    "hair drier": ("hairdryer", "hair dryer", "blow dryer"),
-    "handbag": ("purse", "bag"),
-    "keyboard": ("computer",),
-    "knife": ("knives",),
-    "laptop": ("computer",),
-    "microwave": ("microwave oven",),
-    "motorcycle": ("motorbike", "bike"),
-    "oven": ("stove",),
-    "parking meter": ("meter",),
-    "potted plant": ("plant", "flower"),
-    "refrigerator": ("fridge",),
-    "sheep": ("lamb",),
-    "skis": ("ski", "skier", "skiing"),
-    "snowboard": ("snowboarder", "snowboarding"),
-    "skateboard": ("skateboarder", "skateboarding"),
-    "sports ball": ("ball", "soccer", "football", "baseball", "basketball"),
-    "suitcase": ("luggage",),
-    "surfboard": ("surfer", "surfing"),
-    "teddy bear": ("teddy", "stuffed animal"),
-    "tennis racket": ("racket", "racquet", "tennis"),
-    "toilet": ("restroom",),
-    "tv": ("television",),
-    "wine glass": ("glass",),
-}
-
-
-def names_of(thing: str) -> set[tuple[str, ...]]:
-    """Every form that names an object, as words: its name and synonyms, singular and plural."""
-    forms = set()
-    for name in (thing, *SYNONYMS.get(thing, ())):
-        words = tuple(name.split())
-        forms |= {words, (*words[:-1], _plural(words[-1]))}
-    return forms
-
-
-def _plural(word: str) -> str:
-    if word.endswith(("s", "ch", "sh", "x")):
-        return f"{word}es"
-    return f"{word[:-1]}ies" if word.endswith("y") and word[-2] not in "aeiou" else f"{word}s"
+from attnviz.things import PERSON, names_of
 
 
 def names_one(caption: Sequence[str], objects: Iterable[str]) -> bool:

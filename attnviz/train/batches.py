@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.model.vocabulary import END, PAD, START, Vocabulary
+from attnviz.model.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 from attnviz.regions import union_cover
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Lesson:
     """One photo's captions.
 
     Attributes:
-        words: (K, T + 2) int64, START ... END, padded.
+        words: (K, T + 2) int64, START ... END, padded; see `lesson` for those that start with UNKNOWN.
         thing: (K, T + 1) int64, the row of `cover` that the word to come belongs to, or -1.
         boxed: (K, T + 1) float32, how much that word counts in the box loss: 1 at a phrase's last word, `EARLIER` at
             the others, 0 outside.
@@ -67,8 +67,16 @@ class Batch:
     boxed: Tensor
 
 
-def lesson(record: Record, vocabulary: Vocabulary, frame: Frame, captions: int, mirrored: bool = False) -> Lesson:
-    """Encodes a record's captions, and its boxes as the model sees them through `frame`."""
+def lesson(
+    record: Record, vocabulary: Vocabulary, frame: Frame, captions: int, mirrored: bool = False, tagged: bool = True
+) -> Lesson:
+    """Encodes a record's captions, and its boxes as the model sees them through `frame`.
+
+    Args:
+        captions: how many; fewer are repeated.
+        tagged: whether listed names begin with UNKNOWN instead of START, which keeps their style out of what the
+            search finds: that always begins with START.
+    """
     h, w = frame.grid
     chosen = [record.captions[i % len(record.captions)] for i in range(captions)]
     names = sorted({p.chain for caption in chosen for p in caption.phrases if len(record.boxes.get(p.chain, ()))})
@@ -83,7 +91,8 @@ def lesson(record: Record, vocabulary: Vocabulary, frame: Frame, captions: int, 
     boxed = np.zeros((captions, longest + 1), np.float32)
     for row, caption in enumerate(chosen):
         ids = vocabulary.encode(_mirror(caption) if mirrored else caption.words)[:LONGEST]
-        words[row, : len(ids) + 2] = [START, *ids, END if len(ids) == len(caption.words) else PAD]
+        first = UNKNOWN if caption.listed and tagged else START
+        words[row, : len(ids) + 2] = [first, *ids, END if len(ids) == len(caption.words) else PAD]
         for phrase in caption.phrases:
             if phrase.chain in names:
                 thing[row, phrase.start : min(phrase.end, len(ids))] = names.index(phrase.chain)

@@ -69,6 +69,9 @@ class DataConfig:
         rates: how often an epoch takes each photo of `train` and of every one of `extra`, such as [1, 2, 0.3]; all once
             when left out.
         cache: folder for the frozen backbone's features (about 350 kB per photo, with its mirror image).
+        tagged: whether those sentences begin with a sign of their own, so that the network learns to see the things but
+            does not take up the style.
+        writer: a checkpoint that writes them instead, in its own style, each naming a thing; see `train.writer`.
         about: what the data are, in a few words; stored in the checkpoint's card, where `attnviz models` shows it.
         minimum: a word enters the vocabulary when it occurs this often.
         captions: captions per photo that one batch holds; a photo with fewer repeats them.
@@ -79,6 +82,8 @@ class DataConfig:
     extra: list[str] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     cache: str = ".attnviz-cache"
+    tagged: bool = True
+    writer: str = ""
     about: str = ""
     minimum: int = 5
     captions: int = 5

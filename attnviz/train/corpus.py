@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -39,6 +39,11 @@ def teachable(split: Split) -> Split:
     return split.with_records(records)
 
 
+def rewrite(split: Split, written: Mapping[str, tuple[Caption, ...]]) -> Split:
+    """The split with other captions for some photos: image name -> captions."""
+    return split.with_records([replace(one, captions=written.get(one.image, one.captions)) for one in split])
+
+
 def sentences(objects: Sequence[str]) -> tuple[Caption, ...]:
     """Plain true sentences that name a photo's objects, such as "a cat next to a couch"; persons come first.
 
@@ -52,7 +57,7 @@ def sentences(objects: Sequence[str]) -> tuple[Caption, ...]:
     else:
         pairs = list(zip(named, (*named[1:], named[0]), strict=True))
         texts = [f"{one} {join} {other}" for join in ("and", "next to", "with") for one, other in pairs]
-    return tuple(Caption(tuple(text.split())) for text in texts)
+    return tuple(Caption(tuple(text.split()), listed=True) for text in texts)
 
 
 def _with_article(name: str) -> str:

@@ -19,16 +19,17 @@ from torch.nn import functional as F
 
 from attnviz.data import Split
 from attnviz.errors import ConfigError
-from attnviz.model import save_checkpoint, save_encoder
+from attnviz.model import load_checkpoint, save_checkpoint, save_encoder
 from attnviz.model.encoder import EfficientNetLite
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.build import build, freeze
-from attnviz.train.corpus import Joined, count, draw, teachable
+from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
 from attnviz.train.critical import Critic, speech
 from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, word_loss
+from attnviz.train.writer import written
 
 if TYPE_CHECKING:
     from attnviz.model import Captioner
@@ -59,6 +60,9 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     dev = teachable(Split(config.data.dev))
     records = [record for split in splits for record in split]
     vocabulary = Vocabulary.build((c.words for record in records for c in record.captions), config.data.minimum)
+    if config.data.writer:
+        writer = load_checkpoint(config.data.writer)
+        splits = [rewrite(split, written(split, writer, config.data.cache, say)) for split in splits]
     model = build(config, vocabulary)
     h, w = model.grid
     say(f"{len(records)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
@@ -84,6 +88,7 @@ def recipe(config: FitConfig) -> dict[str, Any]:
     facts = asdict(config)
     data = {key: value for key, value in facts["data"].items() if key != "cache"}
     data |= {key: Path(data[key]).name for key in ("train", "dev")}
+    data["writer"] = Path(data["writer"]).name
     facts["data"] = data | {"extra": ["/".join(Path(path).parts[-2:]) for path in data["extra"]]}
     start = Path(config.start).name if config.start else config.pretrained
     return {"start": start} | {key: facts[key] for key in ("data", "model", "train")}
@@ -127,9 +132,9 @@ class Trainer:
         self.step = 0
 
     def _lessons(self, split: Split, flip: bool) -> list[Lesson]:
-        vocabulary, captions = self.model.vocabulary, self.config.data.captions
+        vocabulary, data = self.model.vocabulary, self.config.data
         pairs = zip(split, frames(self.model, split), strict=True)
-        return [lesson(record, vocabulary, frame, captions, flip) for record, frame in pairs]
+        return [lesson(record, vocabulary, frame, data.captions, flip, data.tagged) for record, frame in pairs]
 
     def _optimiser(self) -> torch.optim.Optimizer:
         learning = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]

@@ -1,0 +1,62 @@
+"""What people call COCO's 80 kinds of things: for the sentences that training has written, and for the measure of
+whether a caption names what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PERSON = "person"
+
+SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "airplane": ("plane", "jet"),
+    "baseball bat": ("bat",),
+    "baseball glove": ("glove", "mitt"),
+    "bicycle": ("bike",),
+    "bus": ("double-decker",),
+    "cell phone": ("phone", "cellphone"),
+    "couch": ("sofa",),
+    "cow": ("bull", "cattle"),
+    "cup": ("mug",),
+    "dining table": ("table",),
+    "dog": ("puppy",),
+    "donut": ("doughnut",),
+    "fire hydrant": ("hydrant",),
+    "hair drier": ("hairdryer", "hair dryer", "blow dryer"),
+    "handbag": ("purse", "bag"),
+    "keyboard": ("computer",),
+    "knife": ("knives",),
+    "laptop": ("computer",),
+    "microwave": ("microwave oven",),
+    "motorcycle": ("motorbike", "bike"),
+    "oven": ("stove",),
+    "parking meter": ("meter",),
+    "potted plant": ("plant", "flower"),
+    "refrigerator": ("fridge",),
+    "sheep": ("lamb",),
+    "skis": ("ski", "skier", "skiing"),
+    "snowboard": ("snowboarder", "snowboarding"),
+    "skateboard": ("skateboarder", "skateboarding"),
+    "sports ball": ("ball", "soccer", "football", "baseball", "basketball"),
+    "suitcase": ("luggage",),
+    "surfboard": ("surfer", "surfing"),
+    "teddy bear": ("teddy", "stuffed animal"),
+    "tennis racket": ("racket", "racquet", "tennis"),
+    "toilet": ("restroom",),
+    "tv": ("television",),
+    "wine glass": ("glass",),
+}
+
+
+def names_of(thing: str) -> set[tuple[str, ...]]:
+    """Every form that names an object, as words: its name and synonyms, singular and plural."""
+    forms = set()
+    for name in (thing, *SYNONYMS.get(thing, ())):
+        words = tuple(name.split())
+        forms |= {words, (*words[:-1], _plural(words[-1]))}
+    return forms
+
+
+def _plural(word: str) -> str:
+    if word.endswith(("s", "ch", "sh", "x")):
+        return f"{word}es"
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2] not in "aeiou" else f"{word}s"
