@@ -90,7 +90,8 @@ class Maps:
 
     def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
         every = [np.random.default_rng([7, row]).standard_normal((sum(self.channels), 2, 2)) for row in rows]
-        return torch.from_numpy(np.stack(every)).float().split(list(self.channels), 1)
+        ends = np.cumsum(self.channels)[:-1]
+        return tuple(torch.from_numpy(part).float() for part in np.split(np.stack(every), ends, 1))
 
 
 def test_each_sentence_names_a_thing_of_its_photo() -> None:
@@ -132,7 +133,7 @@ def test_only_undescribed_photos_are_written_about_and_once(tmp_path: Path, monk
     assert not any(caption.listed for caption in found["some1.png"])
     captions = [record.captions for record in rewrite(split, found)]
     assert captions == [split[0].captions, found["some1.png"], split[2].captions]
-    assert [[c.listed for c in one][0] for one in captions] == [False, False, True]
+    assert [one[0].listed for one in captions] == [False, False, True]
 
     def never(*args: object) -> None:
         raise AssertionError("written again")
@@ -163,7 +164,8 @@ def test_listed_names_start_with_a_sign_of_their_own() -> None:
 
 def test_a_run_learns_what_the_writer_wrote(data: DataConfig, tmp_path: Path) -> None:
     """The writer's sentences take the place of listed names, and nothing else changes the recipe's course."""
-    make_split(tmp_path, "things", *({"objects": ["cat"]} for _ in range(4)))
+    cats: list[dict[str, object]] = [{"objects": ["cat"]} for _ in range(4)]
+    make_split(tmp_path, "things", *cats)
     lines = Path(f"{data.train}.jsonl").read_text().splitlines()
     known = {token for line in lines for c in json.loads(line)["captions"] for token in c["tokens"]}
     assert "cat" not in known
