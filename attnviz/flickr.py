@@ -7,34 +7,17 @@ apart, with phrases such as `[/EN#18/people A child]`, and `Annotations/ID.xml` 
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from PIL import Image
-
-from attnviz import image
 from attnviz.errors import DataError
-from attnviz.files import write_atomically
-
-SIDE = 224
-"""Photos are squeezed to SIDE x SIDE pixels, whatever their shape: the input of the networks trained on them."""
-
-QUALITY = 90
-"""Of the JPEGs."""
-
-STAMP = (2026, 1, 1, 0, 0, 0)
-"""Date of every file in the zip, so that the same photos make the same bytes."""
+from attnviz.splits import Progress, check_photos, read_names, read_text, write_split
 
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)+) ([^\]]+)\]")
-
-Progress = Callable[[int, int], None]
 
 
 def make_split(
@@ -55,47 +38,30 @@ def make_split(
         How many photos have phrases.
 
     Raises:
-        DataError: for a file that is missing or not of this format; the message names it.
-        ImageError: for a photo that is missing or damaged.
+        DataError: for a file that is missing or not of this format, and for missing photos; the message names it.
+        ImageError: for a photo that is damaged.
         OutputError: when the split cannot be written.
     """
-    references = read_captions(captions)
-    wanted = [line.strip() for line in _text(names).splitlines() if line.strip()]
-    if not wanted:
-        raise DataError(f"{names}: names no photo")
+    references, wanted = read_captions(captions), read_names(names)
     if missing := [name for name in wanted if name not in references]:
         raise DataError(
             f"{captions}: lacks captions of {len(missing)} photos that {names.name} lists, {missing[0]} first"
         )
-    records, grounded, archive = [], 0, io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as photos:
-        for done, name in enumerate(wanted, 1):
-            photo = image.load(images / name)
-            photos.writestr(zipfile.ZipInfo(name, STAMP), _squeezed(photo))
-            found = read_entities(entities, name.split("_")[0].split(".")[0]) if entities else None
-            grounded += found is not None
-            plain = {"captions": [{"tokens": text.split(), "phrases": []} for text in references[name]], "boxes": {}}
-            height, width = photo.size
-            record = {
-                "image": name,
-                "width": width,
-                "height": height,
-                **(found or plain),
-                "references": references[name],
-            }
-            records.append(json.dumps(record, separators=(",", ":"), ensure_ascii=False))
-            if progress:
-                progress(done, len(wanted))
-    # The photos first: a list without its photos would look whole.
-    write_atomically(out.with_name(f"{out.name}.zip"), archive.getvalue())
-    write_atomically(out.with_name(f"{out.name}.jsonl"), ("\n".join(records) + "\n").encode())
+    check_photos(images, wanted)
+    lines, grounded = {}, 0
+    for name in wanted:
+        found = read_entities(entities, name.split("_")[0].split(".")[0]) if entities else None
+        grounded += found is not None
+        plain = {"captions": [{"tokens": text.split(), "phrases": []} for text in references[name]], "boxes": {}}
+        lines[name] = {**(found or plain), "references": references[name]}
+    write_split(images, out, lines, progress)
     return grounded
 
 
 def read_captions(path: Path) -> dict[str, list[str]]:
     """Photo name -> its captions, in order. Raises DataError for a line that is not `NAME#NUMBER<tab>caption`."""
     found: dict[str, list[str]] = defaultdict(list)
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         head, tab, caption = line.partition("\t")
@@ -115,7 +81,7 @@ def read_entities(folder: Path, photo: str) -> dict[str, Any] | None:
     sentences, annotation = folder / "Sentences" / f"{photo}.txt", folder / "Annotations" / f"{photo}.xml"
     if not (sentences.is_file() and annotation.is_file()):
         return None
-    captions = [read_sentence(line) for line in _text(sentences).splitlines() if line.strip()]
+    captions = [read_sentence(line) for line in read_text(sentences).splitlines() if line.strip()]
     return {"captions": captions, "boxes": read_boxes(annotation)}
 
 
@@ -141,7 +107,7 @@ def read_boxes(path: Path) -> Mapping[str, list[list[float]]]:
     """
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     try:
-        root = ElementTree.fromstring(_text(path))
+        root = ElementTree.fromstring(read_text(path))
         width, height = (float(_child(root, f"size/{side}")) for side in ("width", "height"))
         for thing in root.iter("object"):
             if (corners := thing.find("bndbox")) is None:
@@ -160,27 +126,3 @@ def _child(element: ElementTree.Element, path: str) -> str:
     if text is None:
         raise ValueError(f"no {path}")
     return text
-
-
-def _squeezed(photo: image.Photo) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(photo.pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=QUALITY)
-    return stream.getvalue()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not a text file in UTF-8") from error
-
-
-def split_lists(pairs: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """`train=FILE` -> (train, FILE). Raises DataError for another form."""
-    for pair in pairs:
-        name, equals, path = pair.partition("=")
-        if not (equals and path and re.fullmatch(r"[\w-]+", name)):
-            raise DataError(f"{pair}: not of the form NAME=FILE, such as train=Flickr_8k.trainImages.txt")
-        yield name, Path(path)

@@ -98,6 +98,22 @@ def test_files_of_another_form_are_named(download: Path, file: str, text: str, s
     assert not (download / "out").exists()
 
 
+def test_missing_photos_are_named_before_any_is_read(download: Path) -> None:
+    (download / "images" / "111_a.jpg").write_text("damaged")
+    (download / "images" / "222_b.jpg").unlink()
+    with pytest.raises(DataError, match=r"images: lacks 1 of the photos, 222_b\.jpg first"):
+        build(download)
+    with pytest.raises(DataError, match=r"none: no such folder"):
+        build(download, images=download / "none")
+    assert not (download / "out").exists()
+
+
+def test_a_photo_that_is_listed_twice_comes_once(download: Path) -> None:
+    (download / "list.txt").write_text("222_b.jpg\n111_a.jpg\n222_b.jpg\n")
+    build(download)
+    assert [record.image for record in Split(download / "out/train")] == ["222_b.jpg", "111_a.jpg"]
+
+
 def test_missing_files_are_named(download: Path) -> None:
     with pytest.raises(DataError, match="none"):
         read_captions(download / "none")
@@ -118,3 +134,5 @@ def test_the_command(cli: Callable[..., Any], download: Path) -> None:
     assert status == 1
     assert "NAME=FILE" in err
     assert err.count("\n") == 1
+    twice = ("--splits", f"dev={download / 'list.txt'}") * 2
+    assert "dev is given twice" in cli("data", "flickr8k", *paths, *twice).err

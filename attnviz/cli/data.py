@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from attnviz.cli.output import note
+
+if TYPE_CHECKING:
+    from attnviz.splits import Progress
 
 
 @click.group()
@@ -32,14 +38,83 @@ def flickr8k(images: str, captions: str, splits: tuple[str, ...], entities: str 
 
     Photos are squeezed to 224x224. One that Entities lacks keeps its plain captions.
     """
-    from attnviz.flickr import make_split, split_lists
+    from attnviz.flickr import make_split
+    from attnviz.splits import named
 
-    for name, names in list(split_lists(splits)):
-
-        def progress(done: int, total: int, name: str = name) -> None:
-            if not quiet and (done % 500 == 0 or done == total):
-                note(f"{name}: {done} of {total} photos")
-
+    form = "NAME=FILE, such as train=Flickr_8k.trainImages.txt"
+    for name, names in list(named(splits, form)):
         folder = Path(entities) if entities else None
-        grounded = make_split(Path(images), Path(captions), names, Path(out) / name, folder, progress)
-        click.echo(f"{Path(out) / name}.jsonl: {grounded} photos with phrases")
+        place = Path(out) / name
+        grounded = make_split(Path(images), Path(captions), Path(names), place, folder, _progress(name, quiet))
+        click.echo(f"{place}.jsonl: {grounded} photos with phrases")
+
+
+@command.command("coco")
+@click.option("--images", required=True, metavar="DIR", help="Folder of the photos, train2017.")
+@click.option("--captions", metavar="FILE", help="captions_train2017.json.")
+@click.option("--instances", metavar="FILE", help="instances_train2017.json, for the objects in each photo.")
+@click.option(
+    "--splits",
+    required=True,
+    multiple=True,
+    metavar="NAME=FILE|N",
+    help="A split and its list of photos, one a line, or how many to draw; several times for several.",
+)
+@click.option(
+    "--objects-only", multiple=True, metavar="NAME", help="This split gets no captions; several times for several."
+)
+@click.option("-o", "--out", required=True, metavar="DIR", help="Folder for SPLIT.zip and SPLIT.jsonl.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def coco(
+    images: str,
+    captions: str | None,
+    instances: str | None,
+    splits: tuple[str, ...],
+    objects_only: tuple[str, ...],
+    out: str,
+    quiet: bool,
+) -> None:
+    """Make SPLIT.zip and SPLIT.jsonl from COCO 2017, with captions, names of objects, or both.
+
+    Photos are squeezed to 224x224. The same ones are drawn each time, and none into two splits of one call.
+    """
+    from attnviz.coco import make_lines
+    from attnviz.splits import check_photos, named, write_split
+
+    wanted = dict(named(splits, "NAME=FILE or NAME=N, such as train=train.txt or train=550"))
+    _check_sources(captions, instances, objects_only, wanted)
+    if not quiet:
+        note("reading the annotations")
+    sources = {name: int(value) if re.fullmatch("[0-9]{1,9}", value) else Path(value) for name, value in wanted.items()}
+    told_in, seen_in = (Path(file) if file else None for file in (captions, instances))
+    made = make_lines(sources, told_in, seen_in, objects_only)
+    check_photos(Path(images), (photo for lines in made.values() for photo in lines))
+    for name, lines in made.items():
+        place = Path(out) / name
+        write_split(Path(images), place, lines, _progress(name, quiet))
+        told, things = (sum(bool(line.get(key)) for line in lines.values()) for key in ("captions", "objects"))
+        click.echo(f"{place}.jsonl: {len(lines)} photos, {told} with captions, {things} with objects")
+
+
+def _check_sources(
+    captions: str | None, instances: str | None, objects_only: Collection[str], splits: Collection[str]
+) -> None:
+    """Raises click.UsageError for options that leave a split with nothing to learn from."""
+    if not captions and not instances:
+        raise click.UsageError("give --captions, --instances or both: without them there is nothing to learn from")
+    if objects_only and not instances:
+        raise click.UsageError("--objects-only needs --instances, which says what objects there are")
+    if unknown := set(objects_only) - set(splits):
+        raise click.UsageError(
+            f"--objects-only {min(unknown)}: no --splits has that name; there are {', '.join(splits)}"
+        )
+
+
+def _progress(name: str, quiet: bool) -> Progress:
+    """Tells how far a split is, every 500 photos."""
+
+    def tell(done: int, total: int) -> None:
+        if not quiet and (done % 500 == 0 or done == total):
+            note(f"{name}: {done} of {total} photos")
+
+    return tell
