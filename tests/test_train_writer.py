@@ -56,7 +56,7 @@ def test_a_wide_search_finds_the_best_sentence_with_the_word(seed: int) -> None:
     values = values_of(model, 3)
     must = torch.zeros(3, len(model.vocabulary), dtype=torch.bool)
     must[0, FIRST + 1] = must[1, FIRST + 2] = must[2, [FIRST, FIRST + 3]] = True
-    found, scores = search_naming(model.decoder, values, must, beam=64, longest=3)
+    found, scores = search_naming(model.decoder, values, must, beam=64, shortest=1, longest=3)
     for image, (words, score) in enumerate(zip(found, scores, strict=True)):
         every = every_score(model, values[image : image + 1], 3)
         naming = {one: value for one, value in every.items() if must[image, list(one)].any()}
@@ -68,11 +68,23 @@ def test_a_narrow_search_names_too_and_joins_no_word_with_itself() -> None:
     model = Captioner.tiny("general", 1, (*WORDS, "and", "the"))
     must = torch.zeros(5, len(model.vocabulary), dtype=torch.bool)
     must[:, FIRST + 2] = True
-    found, scores = search_naming(model.decoder, values_of(model, 5), must, 2, 9, Links.of(model.vocabulary))
+    found, scores = search_naming(model.decoder, values_of(model, 5), must, 2, 4, 9, Links.of(model.vocabulary))
     assert all(FIRST + 2 in words for words in found)
+    assert all(4 <= len(words) <= 9 for words in found)
     assert all(np.isfinite(scores))
     texts = [" ".join(model.vocabulary.decode(words)) for words in found]
     assert not any(f"{word} and {word}" in text for text in texts for word in (*WORDS, "the"))
+
+
+def test_some_words_are_never_used() -> None:
+    model = tiny(2)
+    values, must = values_of(model, 4), torch.zeros(4, len(model.vocabulary), dtype=torch.bool)
+    must[:, FIRST + 1] = True
+    said = {word for words in search_naming(model.decoder, values, must, 3, 5, 9)[0] for word in words}
+    barred = min(said - {FIRST + 1})
+    found, scores = search_naming(model.decoder, values, must, 3, 5, 9, never=[barred])
+    assert all(barred not in words and FIRST + 1 in words for words in found)
+    assert all(np.isfinite(scores))
 
 
 def test_naming_words_are_those_the_model_knows() -> None:
@@ -96,9 +108,10 @@ class Maps:
 
 def test_each_sentence_names_a_thing_of_its_photo() -> None:
     model = tiny()
-    objects = [("dog", "person"), ("person",), ("zebra",), ("cat", "dog"), (), ("cat",)]
+    objects = [("cat", "dog", "person"), ("person",), ("zebra",), ("cat", "dog"), (), ("cat",)]
     sentences = write_captions(model, Maps(model), objects, quiet)
-    assert [bool(one) for one in sentences] == [True, False, False, True, False, True]
+    assert [bool(one) for one in sentences[:5]] == [True, False, False, True, False]
+    assert not any("dogs" in text for text in sentences[5])
     for things, texts in zip(objects, sentences, strict=True):
         for text in texts:
             assert any(word in text.split() for thing in things for word in (thing, thing + "s"))
@@ -122,6 +135,22 @@ def test_a_part_of_a_name_is_not_the_thing(monkeypatch: pytest.MonkeyPatch) -> N
     )
     model = Captioner.tiny(words=("light", "traffic"))
     assert write_captions(model, Maps(model), [("traffic light",)], quiet) == [[]]
+
+
+def test_what_names_another_thing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = iter(["a dog on a bench", "a bench in a park", "a hot dog", "a computer on it"])
+    monkeypatch.setattr(
+        "attnviz.train.writer._search", lambda model, inputs, asked: [(next(texts), -1.0) for _ in asked]
+    )
+    model = Captioner.tiny(words=("dog", "bench", "computer", "laptop"))
+    objects = [("dog", "person"), ("bench",), ("hot dog",), ("laptop",)]
+    # There is no bench; but a hot dog is no dog, and a computer may be the laptop.
+    kept = [[], ["a bench in a park"], ["a hot dog"], ["a computer on it"]]
+    assert write_captions(model, Maps(model), objects, quiet) == kept
+    texts = iter(["a laptop and a cup", "a cup"])
+    objects = [("laptop",), ("cup",)]
+    model = Captioner.tiny(words=("cup", "laptop"))
+    assert write_captions(model, Maps(model), objects, quiet) == [[], ["a cup"]]
 
 
 def test_only_undescribed_photos_are_written_about_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,9 @@ LINKS = ("and", "a", "an", "another", "the")
 
 
 class Links(NamedTuple):
-    """The numbers of "and" and of the articles: between them, small networks like to repeat themselves ("a cat and a
-    cat", "a brown and brown dog"), which no reader would say."""
+    """The numbers of "and" and of the articles: with them, small networks like to repeat themselves ("a cat and a cat",
+    "a brown and brown dog", "a cat on top of a cat"), which no reader would say: of Flickr8k's captions, one in a
+    hundred has a word twice after the same article."""
 
     joining: int
     articles: tuple[int, ...]
@@ -42,13 +43,17 @@ class Links(NamedTuple):
         return cls(joining, tuple(articles))
 
     def said(self, sentences: Tensor) -> Tensor:
-        """The word that may not come next, for each of the sentences (B, K, T); PAD for none."""
-        last, before = sentences[..., -1], sentences[..., -2]
-        earlier = sentences[..., -3] if sentences.shape[-1] > 2 else torch.full_like(last, PAD)
-        article = torch.isin(last, torch.tensor(self.articles, device=last.device))
+        """The words that may not come next, (B, K, T) for sentences (B, K, T) of at least two words: one before "and"
+        may not follow it, with an article or without; one after an article may not follow that article again. PAD
+        stands for none."""
+        last, before = sentences[..., -1:], sentences[..., -2:-1]
+        earlier = sentences[..., -3:-2] if sentences.shape[-1] > 2 else torch.full_like(last, PAD)
         none = torch.full_like(last, PAD)
-        after_article = torch.where(article & (before == self.joining), earlier, none)
-        return torch.where(last == self.joining, before, after_article)
+        article = torch.isin(last, torch.tensor(self.articles, device=last.device)) & (last != PAD)
+        joined = torch.where(last == self.joining, before, none)
+        joined = torch.where(article & (before == self.joining), earlier, joined)
+        again = torch.where(article & (sentences[..., :-1] == last), sentences[..., 1:], none)
+        return torch.cat([joined, again], -1)
 
 
 @torch.no_grad()
@@ -122,7 +127,7 @@ def beam_search(
         if step == 0:
             logprobs[..., END] = -torch.inf  # a caption has at least one word
         if links is not None and step > 1:
-            logprobs.scatter_(-1, links.said(sentences[:, :, :step]).unsqueeze(-1), -torch.inf)
+            logprobs.scatter_(-1, links.said(sentences[:, :, :step]), -torch.inf)
         if step == longest:
             logprobs[..., :END] = logprobs[..., END + 1 :] = -torch.inf
         # Twice as many candidates as beams: at most k of them are ends, so k sentences can always go on.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 LONGEST = 16
 """Words of a written sentence; more is rambling on the way to the thing."""
 
+SHORTEST = 7
+"""Words of it at least: a caption has eleven on average, listed names ("a cat and a chair") five."""
+
+STILTED = ("person", "dining")
+"""Words that belong to listed names, not to speech; a writer that has learned from those would fall back on them."""
+
 BEAM = 4
 """Sentences kept without the thing, and with it."""
 
@@ -56,7 +62,14 @@ def naming_words(thing: str, vocabulary: Vocabulary) -> list[int]:
 
 @torch.inference_mode()
 def search_naming(
-    decoder: Decoder, values: Tensor, must: Tensor, beam: int = BEAM, longest: int = LONGEST, links: Links | None = None
+    decoder: Decoder,
+    values: Tensor,
+    must: Tensor,
+    beam: int = BEAM,
+    shortest: int = SHORTEST,
+    longest: int = LONGEST,
+    links: Links | None = None,
+    never: Sequence[int] = (),
 ) -> tuple[list[list[int]], list[float]]:
     """The best sentence found for each image that holds one of the words it must.
 
@@ -64,8 +77,9 @@ def search_naming(
         values: E, (B, N, C).
         must: (B, V) bool, true at the words of which each sentence needs one.
         beam: K; there are 2 K sentences side by side.
-        longest: the most words before a sentence is ended.
+        shortest, longest: the fewest and the most words of a sentence.
         links: as in the plain search.
+        never: words that are not to be used.
 
     Returns:
         B lists of word numbers, without start and end, and their scores: log-probability / length ** `LENGTH_POWER`.
@@ -83,14 +97,14 @@ def search_naming(
     for step in range(longest + 1):
         output, state = decoder(features, state, words)
         logprobs = output.logits.view(b, 2 * k, -1).log_softmax(-1)
-        logprobs[..., [PAD, START, UNKNOWN]] = -torch.inf
+        logprobs[..., [PAD, START, UNKNOWN, *never]] = -torch.inf
         if links is not None and step > 1:
-            logprobs.scatter_(-1, links.said(sentences[:, :, :step]).unsqueeze(-1), -torch.inf)
+            logprobs.scatter_(-1, links.said(sentences[:, :, :step]), -torch.inf)
         score = total.unsqueeze(-1) + logprobs
-        ends = score[:, k:, END] / max(step, 1) ** LENGTH_POWER
-        top, which = ends.max(-1)
-        found[top > best] = sentences[rows[:, 0], k + which][top > best]
-        best = torch.maximum(best, top)
+        if step >= shortest:
+            top, which = (score[:, k:, END] / step**LENGTH_POWER).max(-1)
+            found[top > best] = sentences[rows[:, 0], k + which][top > best]
+            best = torch.maximum(best, top)
         if step == longest:
             break
         score[..., END] = -torch.inf
@@ -133,7 +147,11 @@ def write_captions(model: Captioner, inputs: Inputs, objects: Sequence[Sequence[
                 ranked[row][text] = score
         if start // SEARCHES % 50 == 49:
             say(f"sentences for {start + SEARCHES} of {len(asked)} things")
-    return [_near_best(sentences) for sentences in ranked]
+    kinds = {thing for things in objects for thing in things}
+    return [
+        [text for text in _near_best(sentences) if not _names_another(text, things, kinds)]
+        for sentences, things in zip(ranked, objects, strict=True)
+    ]
 
 
 def _search(
@@ -145,13 +163,23 @@ def _search(
         must[i, numbers] = True
     with torch.inference_mode():
         values = model.fuse(inputs.batch(rows))[torch.from_numpy(back)]
-        found, scores = search_naming(model.decoder, values, must, links=Links.of(model.vocabulary))
+        words = model.vocabulary
+        never = [number for number in words.encode(STILTED) if number != UNKNOWN]
+        found, scores = search_naming(model.decoder, values, must, links=Links.of(words), never=never)
     for numbers, score in zip(found, scores, strict=True):
         yield " ".join(model.vocabulary.decode(numbers)), score
 
 
 def _names(text: str, thing: str) -> bool:
     return any(f" {' '.join(form)} " in f" {text} " for form in names_of(thing))
+
+
+def _names_another(text: str, things: Sequence[str], kinds: Iterable[str]) -> bool:
+    """Whether a sentence names a thing of some kind that the photo does not show."""
+    rest = f" {text} "
+    for form in sorted({f" {' '.join(form)} " for thing in things for form in names_of(thing)}, key=len, reverse=True):
+        rest = rest.replace(form, " , ")  # so that a hot dog is no dog
+    return any(_names(rest.strip(), kind) for kind in set(kinds) - {*things, PERSON})
 
 
 def _near_best(sentences: dict[str, float]) -> list[str]:
@@ -173,7 +201,7 @@ def written(split: Split, writer: Captioner, cache: str | Path, say: Say) -> dic
     if not any(things):
         return {}
     key = hashlib.sha256(writer.fingerprint().encode())
-    key.update(json.dumps([BEAM, LONGEST, MARGIN, [one.image for one in split], things]).encode())
+    key.update(json.dumps([BEAM, SHORTEST, LONGEST, MARGIN, STILTED, [one.image for one in split], things]).encode())
     path = Path(cache) / f"{split.name}-written-{key.hexdigest()[:16]}.json"
     if path.exists():
         texts: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
