@@ -17,12 +17,12 @@ from attnviz.data import Caption, Record
 from attnviz.errors import DataError
 from attnviz.geometry import Frame
 from attnviz.model import Captioner, load_checkpoint
-from attnviz.model.search import LENGTH_POWER, Links
+from attnviz.model.search import Links
 from attnviz.model.vocabulary import END, SPECIAL, START, UNKNOWN
 from attnviz.train import DataConfig, fit
 from attnviz.train.batches import lesson
 from attnviz.train.corpus import rewrite, teachable
-from attnviz.train.writer import MARGIN, naming_words, search_naming, write_captions, written
+from attnviz.train.writer import LENGTH_POWER, MARGIN, naming_words, search_naming, write_captions, written
 
 WORDS = ("a", "cat", "dogs", "red")
 FIRST = len(SPECIAL)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnviz.model.decoder import Decoder
     from attnviz.model.vocabulary import Vocabulary
 
-LENGTH_POWER = 0.7
+LENGTH_POWER = 0.5
 """Sentences are compared by log-probability / length ** LENGTH_POWER (Wu et al. 2016, arXiv:1609.08144, with the plain
 length): 0 favours short sentences, 1 is the mean per word."""
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from attnviz.data import Caption
 from attnviz.errors import DataError
 from attnviz.files import write_atomically
-from attnviz.model.search import LENGTH_POWER, Links
+from attnviz.model.search import Links
 from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
 from attnviz.things import PERSON, names_of
 from attnviz.train.features import FeatureStore
@@ -40,6 +40,9 @@ SHORTEST = 7
 
 STILTED = ("person", "dining")
 """Words that belong to listed names, not to speech; a writer that has learned from those would fall back on them."""
+
+LENGTH_POWER = 0.7
+"""As in the plain search, but a little more for length: the way to the thing may be long."""
 
 BEAM = 4
 """Sentences kept without the thing, and with it."""
@@ -201,7 +204,11 @@ def written(split: Split, writer: Captioner, cache: str | Path, say: Say) -> dic
     if not any(things):
         return {}
     key = hashlib.sha256(writer.fingerprint().encode())
-    key.update(json.dumps([BEAM, SHORTEST, LONGEST, MARGIN, STILTED, [one.image for one in split], things]).encode())
+    key.update(
+        json.dumps(
+            [BEAM, SHORTEST, LONGEST, LENGTH_POWER, MARGIN, STILTED, [one.image for one in split], things]
+        ).encode()
+    )
     path = Path(cache) / f"{split.name}-written-{key.hexdigest()[:16]}.json"
     if path.exists():
         texts: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
