@@ -112,7 +112,7 @@ def test_one_file_goes_to_standard_output_and_the_caption_to_standard_error(
     assert Image.open(BytesIO(out)).format == "GIF"
     assert err.startswith(b"photo.png: ")
     assert names(tmp_path) == before
-    assert run(["render", "--model", str(checkpoint), "photo.png", "-o", "-", "-f", "png"]) == 1
+    assert run(["render", "--model", str(checkpoint), "photo.png", "--text", "a dog", "-o", "-", "-f", "png"]) == 1
     out, err = capfdbinary.readouterr()
     assert (out, err.count(b"attnviz: error: ")) == (b"", 1)
 
