@@ -3,7 +3,7 @@ whether a caption names what is there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 PERSON = "person"
 
@@ -54,6 +54,12 @@ def names_of(thing: str) -> set[tuple[str, ...]]:
         words = tuple(name.split())
         forms |= {words, (*words[:-1], _plural(words[-1]))}
     return forms
+
+
+def names(words: Sequence[str], thing: str) -> bool:
+    """Whether words that follow each other in a sentence are a form that names a thing."""
+    text = f" {' '.join(words)} "
+    return any(f" {' '.join(form)} " in text for form in names_of(thing))
 
 
 def _plural(word: str) -> str:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attnviz.things import PERSON, names_of
+from attnviz.things import PERSON, names
 
 
 def names_one(caption: Sequence[str], objects: Iterable[str]) -> bool:
     """Whether a caption (words) names one of the objects other than a person."""
-    lengths = (1, 2, 3)
-    spoken = {tuple(caption[i : i + n]) for n in lengths for i in range(len(caption) - n + 1)}
-    return any(names_of(thing) & spoken for thing in objects if thing != PERSON)
+    return any(names(caption, thing) for thing in objects if thing != PERSON)
 
 
 def score(captions: Sequence[Sequence[str]], objects: Sequence[Sequence[str]]) -> dict[str, float | str]:

@@ -104,7 +104,7 @@ def beam_search(
         longest: the most words before a sentence is ended.
         choose: step -> how hard attention chooses at that step; None for soft attention.
         length_power: how much longer sentences are favoured, see `LENGTH_POWER`.
-        links: the words that must not join a word with itself; None allows it.
+        links: the words around which nothing is said twice, see `Links`; None allows it.
 
     Returns:
         B lists of word numbers, without start and end.

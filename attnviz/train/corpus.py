@@ -12,14 +12,13 @@ import torch
 
 from attnviz.data import Caption
 from attnviz.errors import DataError
+from attnviz.things import PERSON
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from attnviz.data import Split
     from attnviz.train.inputs import Inputs
-
-PERSON = "person"
 
 
 def teachable(split: Split) -> Split:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from attnviz.errors import DataError
 from attnviz.files import write_atomically
 from attnviz.model.search import Links
 from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
-from attnviz.things import PERSON, names_of
+from attnviz.things import PERSON, names, names_of
 from attnviz.train.features import FeatureStore
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def write_captions(model: Captioner, inputs: Inputs, objects: Sequence[Sequence[
     for start in range(0, len(asked), SEARCHES):
         part = asked[start : start + SEARCHES]
         for (row, thing, _), (text, score) in zip(part, _search(model, inputs, part), strict=True):
-            if _names(text, thing):  # "light" alone is no traffic light
+            if names(text.split(), thing):  # "light" alone is no traffic light
                 ranked[row][text] = score
         if start // SEARCHES % 50 == 49:
             say(f"sentences for {start + SEARCHES} of {len(asked)} things")
@@ -173,16 +173,12 @@ def _search(
         yield " ".join(model.vocabulary.decode(numbers)), score
 
 
-def _names(text: str, thing: str) -> bool:
-    return any(f" {' '.join(form)} " in f" {text} " for form in names_of(thing))
-
-
-def _names_another(text: str, things: Sequence[str], kinds: Iterable[str]) -> bool:
+def _names_another(text: str, things: Sequence[str], kinds: set[str]) -> bool:
     """Whether a sentence names a thing of some kind that the photo does not show."""
     rest = f" {text} "
     for form in sorted({f" {' '.join(form)} " for thing in things for form in names_of(thing)}, key=len, reverse=True):
         rest = rest.replace(form, " , ")  # so that a hot dog is no dog
-    return any(_names(rest.strip(), kind) for kind in set(kinds) - {*things, PERSON})
+    return any(names(rest.split(), kind) for kind in kinds - {*things, PERSON})
 
 
 def _near_best(sentences: dict[str, float]) -> list[str]:
