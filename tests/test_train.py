@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 from toy import config, quiet
 
@@ -177,6 +178,30 @@ def test_a_cut_caption_has_no_end() -> None:
     assert END not in lesson(long, vocabulary, FRAME, 1).words
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 7), st.integers(0, 2**32 - 1))
+def test_the_spread_asks_for_an_even_look_inside_only(inside: int, outside: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cover = torch.zeros(1, 1, inside + outside)
+    cover[..., :inside] = torch.as_tensor(rng.uniform(0.1, 1))
+    boxed, there = torch.ones(1, 1), rng.uniform(0.05, 1)
+    weights = torch.full_like(cover, there / inside)
+    weights[..., inside:] = torch.as_tensor((1 - there) * rng.dirichlet(np.ones(max(outside, 1)))[:outside])
+    plain = float(box_loss(weights, cover, boxed, 0.7))
+    assert float(box_loss(weights, cover, boxed, 0.7, 1.0)) == pytest.approx(plain, abs=1e-5)
+
+    # All of the same mass in fewer cells costs more, and cells outside get no gradient but the mass's: none is NaN.
+    if inside > 1:
+        weights[..., 0], weights[..., 1:inside] = there, 0
+        weights.requires_grad_()
+        loss = box_loss(weights, cover, boxed, 0.7, 1.0)
+        torch.autograd.backward(loss)
+        assert loss.item() > plain + 0.1
+        assert weights.grad is not None
+        assert bool(weights.grad.isfinite().all())
+        assert bool((weights.grad[..., inside:] == 0).all())
+
+
 def test_losses_against_loops() -> None:
     rng = np.random.default_rng(0)
     weights, inside = rng.dirichlet(np.ones(4), (2, 3)), rng.random((2, 3, 4))
@@ -184,6 +209,11 @@ def test_losses_against_loops() -> None:
     mass = (weights * inside).sum(-1)
     for power, loss in ((0.0, -np.log(mass)), (0.7, (1 - mass**0.7) / 0.7), (1.0, 1 - mass)):
         got = box_loss(torch.as_tensor(weights), torch.as_tensor(inside), torch.as_tensor(boxed), power)
+        assert float(got) == pytest.approx((loss[0, 0] + 0.5 * loss[0, 2] + 2 * loss[1, 2]) / 3.5)
+        even = inside / inside.sum(-1, keepdims=True)
+        spread = (even * np.log(even * mass[..., None] / (weights * inside))).sum(-1)
+        got = box_loss(torch.as_tensor(weights), torch.as_tensor(inside), torch.as_tensor(boxed), power, 0.3)
+        loss = loss + 0.3 * spread
         assert float(got) == pytest.approx((loss[0, 0] + 0.5 * loss[0, 2] + 2 * loss[1, 2]) / 3.5)
     assert float(box_loss(torch.ones(1, 1, 4), torch.ones(1, 1, 4), torch.zeros(1, 1))) == 0
 

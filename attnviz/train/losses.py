@@ -11,13 +11,16 @@ from attnviz.model.vocabulary import PAD
 LEAST_MASS = 1e-4
 """Floor of the mass inside the boxes, so that a lost cause does not rule the gradient."""
 
+LEAST_WEIGHT = 1e-8
+"""Floor of one cell's weight where its logarithm is taken."""
+
 
 def word_loss(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean cross-entropy of the words to come, in nats; `target` (..., T) with PAD where there is none."""
     return F.cross_entropy(logits.flatten(0, -2), target.flatten(), ignore_index=PAD, label_smoothing=smoothing)
 
 
-def box_loss(weights: Tensor, inside: Tensor, boxed: Tensor, power: float = 0.0) -> Tensor:
+def box_loss(weights: Tensor, inside: Tensor, boxed: Tensor, power: float = 0.0, spread: float = 0.0) -> Tensor:
     """Weighted mean of -log m, or of (1 - m^q) / q, over the words with boxes; 0 where there are none.
 
     m = sum_i a_i r_i is the attention's mass in the word's boxes, r_i being the share of cell i inside their union, as
@@ -25,18 +28,33 @@ def box_loss(weights: Tensor, inside: Tensor, boxed: Tensor, power: float = 0.0)
     the loss is 1 - m, the measure itself; -log m is its limit for q -> 0, which cares most for the hopeless cases
     (generalised cross-entropy, Zhang & Sabuncu 2018, arXiv:1805.07836).
 
+    Both are content with all of the mass in a single cell of a large thing. `spread` times the Kullback-Leibler
+    divergence of the weights inside, a_i / m, from those of an even look at all of it, u_i = r_i / sum(r), asks for
+    more. With q = 0 and spread 1 the sum is the cross-entropy -sum_i u_i log a_i of Liu et al., less u's entropy.
+
     Args:
         weights: (..., N), each row summing to 1.
         inside: (..., N) in [0, 1].
         boxed: (...) how much each word counts, 0 for one without boxes.
         power: q, from 0 to 1.
+        spread: weight of the divergence; 0 leaves it out.
     """
     there = boxed > 0
     if not bool(there.any()):
         return weights.new_zeros(())
-    mass = (weights[there] * inside[there]).sum(-1).clamp_min(LEAST_MASS)
+    weights, inside = weights[there], inside[there]
+    mass = (weights * inside).sum(-1).clamp_min(LEAST_MASS)
     losses = (1 - mass**power) / power if power else -torch.log(mass)
+    if spread:
+        losses = losses + spread * _unevenness(weights, inside, mass)
     return (losses * boxed[there]).sum() / boxed.sum()
+
+
+def _unevenness(weights: Tensor, inside: Tensor, mass: Tensor) -> Tensor:
+    """KL(u || a / m) inside the boxes, in nats, see `box_loss`: (K, N), (K, N) and (K,) to (K,)."""
+    # r cancels out of u_i / (a_i r_i / m), so no cell outside needs a logarithm of 0.
+    whole = inside.sum(-1)
+    return mass.log() - whole.log() - (inside * weights.clamp_min(LEAST_WEIGHT).log()).sum(-1) / whole
 
 
 def critical_loss(logits: Tensor, drawn: Tensor, advantage: Tensor) -> Tensor:
