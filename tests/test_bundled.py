@@ -111,6 +111,13 @@ def test_the_grass_is_below_the_dog(model: Captioner) -> None:
     assert not trace.summary()["notes"]  # nothing dead, no word unknown
 
 
+def test_a_map_is_a_shape_and_not_a_spot(model: Captioner) -> None:
+    (trace,) = attnviz.explain(model, SAMPLES / "dog.jpg", text="a dog on the grass")
+    heaviest = np.sort(trace.weights[trace.tokens.index("dog")], axis=None)[::-1].cumsum()
+    # The dog covers some 50 of the 196 cells; before `box_spread`, half of the weight lay in five to seven of them.
+    assert (heaviest < 0.5).sum() + 1 >= 10
+
+
 def test_the_card_names_data_and_figures() -> None:
     for one in bundled():
         card = one.meta()["card"]
