@@ -231,8 +231,9 @@ class Trainer:
         state = decoder.start(values, words.shape[1])
         output, _ = decoder(decoder.prepare(values), state, words, pick=batch.pick.to(model.device))
         told = word_loss(output.logits, batch.target.to(model.device), smoothing)
-        inside, boxed, o = batch.inside.to(model.device), batch.boxed.to(model.device), self.options
-        return told, box_loss(output.attended.weights, inside, boxed, o.box_power, o.box_spread)
+        inside, boxed = batch.inside.to(model.device), batch.boxed.to(model.device)
+        power, spread = self.options.box_power, self.options.box_spread
+        return told, box_loss(output.attended.weights, inside, boxed, power, spread)
 
     @torch.no_grad()
     def _update_average(self) -> None:

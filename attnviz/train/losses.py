@@ -30,7 +30,7 @@ def box_loss(weights: Tensor, inside: Tensor, boxed: Tensor, power: float = 0.0,
 
     Both are content with all of the mass in a single cell of a large thing. `spread` times the Kullback-Leibler
     divergence of the weights inside, a_i / m, from those of an even look at all of it, u_i = r_i / sum(r), asks for
-    more. With q = 0 and spread 1 the sum is the cross-entropy -sum_i u_i log a_i of Liu et al., less u's entropy.
+    more. With q = 0 and spread 1 the sum is the cross-entropy -sum_i u_i log a_i of Liu et al., less log sum(r).
 
     Args:
         weights: (..., N), each row summing to 1.
