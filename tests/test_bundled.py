@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from attnviz.model import Captioner, bundled
 from attnviz.model.attention import SCORES
 from attnviz.model.checkpoint import WEIGHTS
 from attnviz.regions import union_cover
-from attnviz.train import read_config
+from attnviz.train import TrainConfig, read_config
 from attnviz.train.loop import recipe
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -126,5 +127,7 @@ def test_the_card_names_data_and_figures() -> None:
         assert card["figures"]["BLEU-4"] >= (20 if boxed else 17)
         assert card["figures"]["correctness"] >= (0.70 if boxed else 0.3)
         config = read_config(CONFIGS / f"{one.path.stem}.toml")
-        assert json.loads(json.dumps(recipe(config))) == card["recipe"]
+        # A setting that is younger than the checkpoint counts as its default, with which it changes nothing.
+        stored = card["recipe"] | {"train": asdict(TrainConfig(**card["recipe"]["train"]))}
+        assert json.loads(json.dumps(recipe(config))) == stored
         assert (config.name, config.model.mode) == (one.name, one.mode)

@@ -111,7 +111,8 @@ class Trainer:
         self.inputs: dict[bool, Inputs]
         self.dev_inputs: Inputs
         self.stages = freeze(model, self.options)
-        if self.frozen or self.stages:
+        least = self.options.crop
+        if self.frozen or (self.stages and least == 1):
             cache, stages = config.data.cache, self.stages or None
             self.inputs = {
                 flip: Joined([FeatureStore(model, split, flip, cache, say, stages) for split in splits], self.sizes)
@@ -119,7 +120,7 @@ class Trainer:
             }
             self.dev_inputs = FeatureStore(model, dev, False, cache, say, stages)
         else:
-            stores = [PixelStore.read(model, split) for split in splits]
+            stores = [PixelStore.read(model, split, least, self.rng) for split in splits]
             self.inputs = {False: Joined(stores, self.sizes)}
             if self.options.flip:
                 self.inputs[True] = Joined([store.mirrored() for store in stores], self.sizes)
@@ -218,6 +219,9 @@ class Trainer:
         maps = tuple(x.to(model.device) for x in inputs.batch(batch.rows))
         if self.stages:
             assert isinstance(model.backbone, EfficientNetLite)
+            if self.options.crop < 1:
+                with torch.no_grad():
+                    maps = (model.backbone.early(maps[0], self.stages),)
             maps = model.backbone.late(maps[0].contiguous(memory_format=torch.channels_last), self.stages)
         elif not self.frozen:
             maps = model.backbone(maps[0])
