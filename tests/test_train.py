@@ -18,11 +18,11 @@ from attnviz.data import Caption, Phrase, Record
 from attnviz.errors import AttnvizError, ConfigError, ModelError
 from attnviz.explain import explain
 from attnviz.geometry import Frame
-from attnviz.model import load_checkpoint
+from attnviz.model import Captioner, load_checkpoint
 from attnviz.model.attention import SCORES
 from attnviz.model.checkpoint import read_meta
 from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
-from attnviz.train import DataConfig, fit, read_config
+from attnviz.train import DataConfig, FitConfig, fit, read_config
 from attnviz.train.batches import EARLIER, collate, lesson
 from attnviz.train.losses import box_loss, word_loss
 
@@ -122,6 +122,37 @@ def test_fine_tuning_changes_the_backbone_and_freezing_does_not(data: DataConfig
         tuned = load_checkpoint(fit(again, quiet))
         same = torch.equal(tuned.state_dict()[STEM], load_checkpoint(start).state_dict()[STEM])
         assert same == (rate == 0)
+
+
+def blended(run: FitConfig, start: Path, share: float) -> Captioner:
+    """What `run` saves when it begins at `start` and goes back to it by `share`."""
+    return load_checkpoint(fit(replace(run, start=str(start), train=replace(run.train, blend=share)), quiet))
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_saved_weights_go_back_towards_the_start(share: float, data: DataConfig, tmp_path: Path) -> None:
+    """What the two networks share lies between them; a score function that the start has not stays as it is."""
+    start = fit(config(data, tmp_path / "a", epochs=1), quiet)
+    runs = [config(data, tmp_path / name, "flat-concat", rate=0.1, encoder_rate=1e-3) for name in "bc"]
+    far, near = blended(runs[0], start, 0).state_dict(), blended(runs[1], start, share).state_dict()
+    old = load_checkpoint(start).state_dict()
+    common = {name for name in near if name in old and old[name].shape == near[name].shape}
+    assert {name.split(".")[1] for name in set(near) - common} == {"attention"}
+    for name, value in near.items():
+        wanted = (1 - share) * far[name] + share * old[name] if name in common else far[name]
+        assert torch.allclose(value, wanted, atol=2e-3), name  # all three were rounded to float16
+    assert max((far[name] - old[name]).abs().max() for name in common) > 0.05
+    with pytest.raises(ConfigError, match="'blend' needs a 'start'"):
+        config(data, tmp_path / "d", blend=0.5)
+
+
+def test_a_blend_matches_words_by_their_spelling(data: DataConfig, tmp_path: Path) -> None:
+    start = fit(config(replace(data, minimum=1), tmp_path / "a", epochs=1), quiet)
+    old, new = load_checkpoint(start), blended(config(replace(data, minimum=3), tmp_path / "b", epochs=1), start, 1)
+    assert len(SPECIAL) < len(new.vocabulary) < len(old.vocabulary)
+    for word in new.vocabulary.words[len(SPECIAL) :]:
+        mine, theirs = (one.decoder.embed.weight[one.vocabulary.encode([word])[0]] for one in (new, old))
+        assert torch.equal(mine, theirs), word
 
 
 FRAME = Frame.stretch((32, 32), (32, 32), (2, 2))

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from attnviz.errors import ConfigError
 from attnviz.model import Captioner, load_checkpoint
@@ -24,7 +25,7 @@ def build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
     """
     model = Captioner(config.model, vocabulary, config.name, config.train.dropout)
     if config.start:
-        _start_from(model, load_checkpoint(config.start))
+        model.load_state_dict(model.state_dict() | _taken(model, load_checkpoint(config.start)))
     elif config.pretrained and isinstance(model.backbone, EfficientNetLite):
         path = _package_weights(config.model.backbone) if config.pretrained == "package" else config.pretrained
         try:
@@ -48,18 +49,24 @@ def _package_weights(backbone: str) -> str:
     return str(getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path())
 
 
-def _start_from(model: Captioner, other: Captioner) -> None:
-    """Takes over every weight of `other` that has the same name and shape; words are matched by their spelling."""
+def _taken(model: Captioner, other: Captioner) -> dict[str, Tensor]:
+    """Every weight of `other` that has the same name and shape in `model`; words are matched by their spelling."""
     own, theirs = model.state_dict(), other.state_dict()
     rows = torch.tensor([other.vocabulary.encode([w])[0] if i > 3 else i for i, w in enumerate(model.vocabulary.words)])
     for key in ("decoder.embed.weight", "decoder.bias"):
         theirs[key] = theirs[key][rows]
-    model.load_state_dict(
-        {
-            key: theirs[key] if key in theirs and theirs[key].shape == value.shape else value
-            for key, value in own.items()
-        }
-    )
+    return {key: theirs[key] for key, value in own.items() if key in theirs and theirs[key].shape == value.shape}
+
+
+def blend(model: Captioner, start: str, share: float) -> None:
+    """Moves every weight that `model` took over from the checkpoint `start` the way `share` back to it.
+
+    Halfway between what a network knew and what it has learned since, it often knows both better: weight-space
+    ensembling (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+    """
+    own = model.state_dict()
+    taken = _taken(model, load_checkpoint(start))
+    model.load_state_dict(own | {key: own[key].lerp(value.to(own[key]), share) for key, value in taken.items()})
 
 
 def freeze(model: Captioner, options: TrainConfig) -> int:

@@ -45,6 +45,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "smoothing": (0, 0.99),
     "boxes": (0, 1e6),
     "average": (0, 0.999999),
+    "blend": (0, 1),
     "clip": (1e-9, 1e9),
     "seed": (0, 2**32 - 1),
     "threads": (0, 1024),
@@ -120,6 +121,7 @@ class TrainConfig:
         samples: sentences drawn per photo in those.
         flip: whether mirror images are trained on too, with left and right exchanged in the captions.
         average: decay of the running mean of the weights, which is what is measured and saved; 0 saves the last ones.
+        blend: how far the saved weights go back to those of `start`, from 0 to 1; see `train.build.blend`.
         clip: largest norm of the gradient.
         seed: of everything random.
     """
@@ -143,6 +145,7 @@ class TrainConfig:
     samples: int = 5
     flip: bool = True
     average: float = 0.998
+    blend: float = 0.0
     clip: float = 5.0
     seed: int = 0
 
@@ -189,6 +192,8 @@ class FitConfig:
             raise ConfigError(f"setting 'out' must name a file to write, not {self.out!r}")
         if self.encoder and (Path(self.encoder).parent != path.parent or self.encoder == self.out):
             raise ConfigError(f"setting 'encoder' must name another file beside {self.out!r}, not {self.encoder!r}")
+        if self.train.blend and not self.start:
+            raise ConfigError("setting 'blend' needs a 'start' to go back to")
 
 
 def read_config(path: str | Path) -> FitConfig:

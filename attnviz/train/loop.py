@@ -23,7 +23,7 @@ from attnviz.model import load_checkpoint, save_checkpoint, save_encoder
 from attnviz.model.encoder import EfficientNetLite
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, batches, lesson
-from attnviz.train.build import build, freeze
+from attnviz.train.build import blend, build, freeze
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
 from attnviz.train.critical import Critic, speech
 from attnviz.train.features import FeatureStore, frames
@@ -71,6 +71,7 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     while trainer.epoch < config.train.epochs + config.train.critical:
         trainer.run_epoch()
         trainer.save()
+    trainer.finish()
     out = Path(config.out)
     # Without the seconds, so that the same run gives the same bytes.
     epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in trainer.history]
@@ -259,6 +260,12 @@ class Trainer:
             sums["dev boxes"] += float(boxes) * share
             count += share
         return {key: value / count for key, value in sums.items()}
+
+    def finish(self) -> None:
+        """What happens once to the averaged weights, after the last epoch."""
+        if self.options.blend:
+            blend(self.average, self.config.start, self.options.blend)
+            self.say("blended: " + ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items()))
 
     @property
     def state_path(self) -> Path:
