@@ -59,7 +59,7 @@ def _taken(model: Captioner, other: Captioner) -> dict[str, Tensor]:
 
 
 def blend(model: Captioner, start: str, share: float) -> None:
-    """Moves every weight that `model` took over from the checkpoint `start` the way `share` back to it.
+    """Moves every weight that `model` took over from the checkpoint `start` back to it, `share` of the way (0 to 1).
 
     Halfway between what a network knew and what it has learned since, it often knows both better: weight-space
     ensembling (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).

@@ -107,7 +107,7 @@ class TrainConfig:
         encoder_stages: how many of an EfficientNet-Lite's first stages stay frozen all the same, their output kept on
             disk: with 3, an epoch takes less than half the time.
         crop: while the backbone learns, it sees random windows of at least this share of a photo's area; 1 shows the
-            photo. Such windows are not kept on disk, so with `encoder_stages` an epoch takes a half more time.
+            photo. Such windows are not kept on disk, so `encoder_stages` saves less time with it.
         decay: weight decay.
         dropout: see `Decoder`.
         map_dropout: share of the backbone's values dropped in training.
