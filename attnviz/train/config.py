@@ -106,8 +106,9 @@ class TrainConfig:
         encoder_rate: the backbone's; 0 leaves it frozen and trains on features kept on disk.
         encoder_stages: how many of an EfficientNet-Lite's first stages stay frozen all the same, their output kept on
             disk: with 3, an epoch takes less than half the time.
-        crop: while the backbone learns, it sees random windows of at least this share of a photo's area; 1 shows the
-            photo. Such windows are not kept on disk, so `encoder_stages` saves less time with it.
+        crop: random windows of at least this share of a photo's area are learned from, and boxes follow; 1 shows the
+            photo. They are cut from the pixels while the backbone learns (not kept on disk, so `encoder_stages` saves
+            less time), from its kept maps where it is frozen.
         decay: weight decay.
         dropout: see `Decoder`.
         map_dropout: share of the backbone's values dropped in training.
@@ -153,10 +154,6 @@ class TrainConfig:
         _check_ranges(self)
         if self.epochs + self.critical == 0:
             raise ConfigError("setting 'epochs' must be from 1, or 'critical' must be")
-        if self.crop < 1 and self.encoder_rate == 0:
-            raise ConfigError("setting 'crop' needs an 'encoder_rate': a frozen backbone's features are kept on disk")
-        if self.crop < 1 and self.boxes:
-            raise ConfigError("setting 'crop' needs boxes = 0: boxes do not follow a window of the photo")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Random windows of the training photos, so that a learning backbone never sees the same pixels twice."""
+"""Random windows of the training photos, so that no photo is seen twice in the same way."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from torch.nn import functional as F
 
 ASPECT = 4 / 3
 """Longest window over shortest, relative to the photo's own shape: wide enough to vary, things keep their look."""
+
+LEAST_SEEN = 0.5
+"""A word's boxes count when a window shows at least this share of them: of less, nobody may see what the word means."""
 
 
 def windows(count: int, least: float, rng: np.random.Generator) -> np.ndarray:
@@ -28,7 +31,7 @@ def windows(count: int, least: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def crop(images: Tensor, parts: np.ndarray) -> Tensor:
-    """The window `parts[i]` of every image, enlarged to the image's size (bilinear).
+    """The window `parts[i]` of every image or feature map, enlarged to its size (bilinear).
 
     Args:
         images: (B, C, H, W).
@@ -40,4 +43,26 @@ def crop(images: Tensor, parts: np.ndarray) -> Tensor:
     across = torch.stack([right - left, zero, left + right - 1], 1)
     down = torch.stack([zero, bottom - top, top + bottom - 1], 1)
     places = F.affine_grid(torch.stack([across, down], 1), list(images.shape), align_corners=False)
-    return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
+    found = F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
+    last = images.is_contiguous(memory_format=torch.channels_last)
+    return found.contiguous(memory_format=torch.channels_last) if last else found  # fast for what comes next
+
+
+def crop_boxes(inside: Tensor, boxed: Tensor, grid: tuple[int, int], parts: np.ndarray) -> tuple[Tensor, Tensor]:
+    """How the words' boxes lie in the windows `parts`, and which words still count.
+
+    Args:
+        inside: (P, Q, N), share of each cell inside the boxes of a word's thing, in the whole photo.
+        boxed: (P, Q), how much that word counts.
+        grid: (h, w), with N = h * w.
+        parts: (P, 4), see `windows`.
+
+    Returns:
+        Both as in the windows. The shares are interpolated between cell centres, as the windows of feature maps are, so
+        a box's edge may be off by half a cell.
+    """
+    shown = crop(inside.unflatten(-1, grid), parts).flatten(2)
+    width, height = (parts[:, 2:] - parts[:, :2]).T
+    area = torch.from_numpy(width * height).to(shown).unsqueeze(1)
+    seen = shown.sum(-1) * area >= LEAST_SEEN * inside.sum(-1)
+    return shown, boxed * (seen & (shown.sum(-1) > 0))

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.train.crops import crop, windows
 from attnviz.train.features import inputs
 
 if TYPE_CHECKING:
@@ -30,38 +29,26 @@ class PixelStore:
     Args:
         pixels: (photos, H, W, 3) uint8.
         flip: whether to give the mirror images.
-        least: each batch shows random windows of at least this share of the photo's area; 1 for the whole photo.
-        rng: draws them.
     """
 
-    def __init__(
-        self,
-        pixels: np.ndarray,
-        flip: bool = False,
-        least: float = 1.0,
-        rng: np.random.Generator | None = None,
-    ) -> None:
-        self.pixels, self.flip, self.least, self.rng = pixels, flip, least, rng
+    def __init__(self, pixels: np.ndarray, flip: bool = False) -> None:
+        self.pixels, self.flip = pixels, flip
 
     @classmethod
-    def read(
-        cls, model: Captioner, split: Split, least: float = 1.0, rng: np.random.Generator | None = None
-    ) -> PixelStore:
-        """Decodes the photos of a split; `least` and `rng` as above."""
+    def read(cls, model: Captioner, split: Split) -> PixelStore:
+        """Decodes the photos of a split."""
         store = np.empty((len(split), *model.input, 3), np.uint8)
         for row, pixels in enumerate(inputs(model, split)):
             store[row] = pixels
-        return cls(store, False, least, rng)
+        return cls(store)
 
     def mirrored(self) -> PixelStore:
         """The mirror images, from the same memory."""
-        return PixelStore(self.pixels, not self.flip, self.least, self.rng)
+        return PixelStore(self.pixels, not self.flip)
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor]:
         """(B, 3, H, W) in [0, 1], in channels-last memory."""
         pixels = self.pixels[rows]
         pixels = pixels[:, :, ::-1] if self.flip else pixels
         images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
-        if self.rng is not None and self.least < 1:
-            images = crop(images, windows(len(rows), self.least, self.rng))
         return (images.contiguous(memory_format=torch.channels_last),)

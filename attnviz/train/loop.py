@@ -26,6 +26,7 @@ from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.build import blend, build, freeze
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
 from attnviz.train.critical import Critic, speech
+from attnviz.train.crops import crop, crop_boxes, windows
 from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, word_loss
@@ -112,8 +113,7 @@ class Trainer:
         self.inputs: dict[bool, Inputs]
         self.dev_inputs: Inputs
         self.stages = freeze(model, self.options)
-        least = self.options.crop
-        if self.frozen or (self.stages and least == 1):
+        if self.frozen or (self.stages and self.options.crop == 1):
             cache, stages = config.data.cache, self.stages or None
             self.inputs = {
                 flip: Joined([FeatureStore(model, split, flip, cache, say, stages) for split in splits], self.sizes)
@@ -121,7 +121,7 @@ class Trainer:
             }
             self.dev_inputs = FeatureStore(model, dev, False, cache, say, stages)
         else:
-            stores = [PixelStore.read(model, split, least, self.rng) for split in splits]
+            stores = [PixelStore.read(model, split) for split in splits]
             self.inputs = {False: Joined(stores, self.sizes)}
             if self.options.flip:
                 self.inputs[True] = Joined([store.mirrored() for store in stores], self.sizes)
@@ -211,13 +211,17 @@ class Trainer:
         if self.critical:
             loss, reward = self.critical.loss(self.model, self._encode(self.model, inputs, batch), batch)
             return loss, {"reward": reward}
-        words, boxes = self._losses(self.model, inputs, batch, self.options.smoothing)
+        least = self.options.crop
+        parts = windows(len(batch.rows), least, self.rng) if least < 1 else None
+        words, boxes = self._losses(self.model, inputs, batch, self.options.smoothing, parts)
         loss = words + self.options.boxes * boxes if self.options.boxes else words
         return loss, {"words": float(words.detach()), "boxes": float(boxes.detach())}
 
-    def _encode(self, model: Captioner, inputs: Inputs, batch: Batch) -> Tensor:
-        """E (P, N, C) of the batch's photos."""
+    def _encode(self, model: Captioner, inputs: Inputs, batch: Batch, parts: np.ndarray | None = None) -> Tensor:
+        """E (P, N, C) of the batch's photos, or of their windows `parts`."""
         maps = tuple(x.to(model.device) for x in inputs.batch(batch.rows))
+        if parts is not None:
+            maps = tuple(crop(x, parts) for x in maps)
         if self.stages:
             assert isinstance(model.backbone, EfficientNetLite)
             if self.options.crop < 1:
@@ -230,13 +234,17 @@ class Trainer:
         drop = model.training and not self.critical
         return model.fuse(tuple(F.dropout(x, self.options.map_dropout, drop) for x in maps))  # type: ignore[no-any-return]
 
-    def _losses(self, model: Captioner, inputs: Inputs, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:
-        values = self._encode(model, inputs, batch)
+    def _losses(
+        self, model: Captioner, inputs: Inputs, batch: Batch, smoothing: float, parts: np.ndarray | None = None
+    ) -> tuple[Tensor, Tensor]:
+        values = self._encode(model, inputs, batch, parts)
         decoder, words = model.decoder, batch.words.to(model.device)
         state = decoder.start(values, words.shape[1])
         output, _ = decoder(decoder.prepare(values), state, words, pick=batch.pick.to(model.device))
         told = word_loss(output.logits, batch.target.to(model.device), smoothing)
         inside, boxed = batch.inside.to(model.device), batch.boxed.to(model.device)
+        if parts is not None:
+            inside, boxed = crop_boxes(inside, boxed, model.grid, parts)
         power, spread = self.options.box_power, self.options.box_spread
         return told, box_loss(output.attended.weights, inside, boxed, power, spread)
 
