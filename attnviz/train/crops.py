@@ -61,7 +61,7 @@ def crop_boxes(inside: Tensor, boxed: Tensor, grid: tuple[int, int], parts: np.n
         Both as in the windows. The shares are interpolated between cell centres, as the windows of feature maps are, so
         a box's edge may be off by half a cell.
     """
-    shown = crop(inside.unflatten(-1, grid), parts).flatten(2)
+    shown = crop(inside.view(*inside.shape[:2], *grid), parts).flatten(2)
     width, height = (parts[:, 2:] - parts[:, :2]).T
     area = torch.from_numpy(width * height).to(shown).unsqueeze(1)
     seen = shown.sum(-1) * area >= LEAST_SEEN * inside.sum(-1)
