@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,14 @@ from attnviz.model import load_checkpoint, save_checkpoint, save_encoder
 from attnviz.model.encoder import EfficientNetLite
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, batches, lesson
-from attnviz.train.build import blend, build, freeze
+from attnviz.train.build import blend, build, freeze, mean
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
 from attnviz.train.critical import Critic, speech
 from attnviz.train.crops import crop, crop_boxes, windows
 from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, word_loss
+from attnviz.train.optim import follow, optimiser, set_rate
 from attnviz.train.writer import written
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    torch.manual_seed(config.train.seed)
+    torch.manual_seed(config.train.seed)  # of what the network has that its start has not
     splits = [teachable(Split(path)) for path in (config.data.train, *config.data.extra)]
     dev = teachable(Split(config.data.dev))
     records = [record for split in splits for record in split]
@@ -67,15 +68,19 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     model = build(config, vocabulary)
     h, w = model.grid
     say(f"{len(records)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
-    trainer = Trainer(config, model, splits, dev, say)
-    trainer.resume()
-    while trainer.epoch < config.train.epochs + config.train.critical:
-        trainer.run_epoch()
-        trainer.save()
-    trainer.finish()
+    learned, history = [], []
+    for copy in range(config.train.copies):
+        trainer = Trainer(config, deepcopy(model), splits, dev, say, copy)
+        trainer.resume()
+        while trainer.epoch < config.train.epochs + config.train.critical:
+            trainer.run_epoch()
+            trainer.save()
+        learned.append(trainer.average)
+        history += trainer.history
+    trainer.finish(learned)
     out = Path(config.out)
     # Without the seconds, so that the same run gives the same bytes.
-    epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in trainer.history]
+    epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in history]
     card = {"trained on": config.data.about, "recipe": recipe(config), "epochs": epochs}
     encoder = Path(config.encoder) if config.encoder else None
     if encoder and not encoder.exists():
@@ -97,14 +102,21 @@ def recipe(config: FitConfig) -> dict[str, Any]:
 
 
 class Trainer:
-    """The moving parts of a run: model, its running mean, optimiser, epoch, random state."""
+    """The moving parts of a run: model, its running mean, optimiser, epoch, random state.
 
-    def __init__(self, config: FitConfig, model: Captioner, splits: Sequence[Split], dev: Split, say: Say) -> None:
-        self.config, self.options, self.model, self.say = config, config.train, model, say
+    Args:
+        copy: which of the run's copies this is, from 0; each has a seed of its own.
+    """
+
+    def __init__(
+        self, config: FitConfig, model: Captioner, splits: Sequence[Split], dev: Split, say: Say, copy: int = 0
+    ) -> None:
+        self.config, self.options, self.model, self.say, self.copy = config, config.train, model, say, copy
+        torch.manual_seed(self.options.seed + copy)
         self.frozen = self.options.encoder_rate == 0
         self.epoch, self.history = 0, []  # type: tuple[int, list[dict[str, float]]]
         self.critical: Critic | None = None
-        self.rng = np.random.default_rng(self.options.seed)
+        self.rng = np.random.default_rng(self.options.seed + copy)
         self.sizes = [len(split) for split in splits]
         self.rates = config.data.rates or [1.0] * len(splits)
         if len(self.rates) != len(splits) or min(self.rates) < 0:
@@ -130,7 +142,7 @@ class Trainer:
         self.dev_lessons = {False: self._lessons(dev, False)}
         self.steps = math.ceil(count(self.sizes, self.rates) / self.options.photos)
         self.optimiser = self._optimiser()
-        self.average = copy.deepcopy(model).requires_grad_(False).eval()
+        self.average = deepcopy(model).requires_grad_(False).eval()
         self.step = 0
 
     def _lessons(self, split: Split, flip: bool) -> list[Lesson]:
@@ -139,18 +151,7 @@ class Trainer:
         return [lesson(record, vocabulary, frame, data.captions, flip, data.tagged) for record, frame in pairs]
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        learning = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
-        backbone = [p for name, p in learning if name.startswith("backbone.")]
-        rest = [p for name, p in learning if not name.startswith("backbone.")]
-        rate = self.options.critical_rate if self.critical else self.options.rate
-        # Weight decay is for matrices: biases and norms have no scale to shrink.
-        groups = [
-            {"params": [p for p in rest if p.ndim > 1], "weight_decay": self.options.decay, "peak": rate},
-            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "peak": rate},
-        ]
-        if backbone:
-            groups.append({"params": backbone, "weight_decay": 0.0, "peak": self.options.encoder_rate})
-        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+        return optimiser(self.model, self.options, self.options.critical_rate if self.critical else self.options.rate)
 
     def _turn_critical(self) -> None:
         """Begins the self-critical epochs: from the averaged weights, with a fresh optimiser."""
@@ -166,8 +167,9 @@ class Trainer:
         if self.epoch == self.options.epochs:
             self._turn_critical()
         began, sums = time.monotonic(), Counter[str]()
+        total = self.steps * (self.options.critical if self.critical else self.options.epochs)
         for number, batch in enumerate(self._batches(), 1):
-            self._set_rate()
+            set_rate(self.optimiser, self.step, total, self.options.warmup)
             self.model.train()
             loss, figures = self._lose(batch)
             self.optimiser.zero_grad(set_to_none=True)
@@ -175,7 +177,7 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
             self.optimiser.step()
             self.step += 1
-            self._update_average()
+            follow(self.average, self.model, self.options.average, self.step)
             sums.update(figures)
             if number % 20 == 0 or number == self.steps:
                 means = ", ".join(f"{key} {value / number:.3f}" for key, value in sums.items())
@@ -195,15 +197,6 @@ class Trainer:
     def _batches(self) -> Iterator[Batch]:
         order = draw(self.sizes, self.rates, self.rng)
         return batches(self.lessons, order, self.options.photos, self.rng)
-
-    def _set_rate(self) -> None:
-        total = self.steps * (self.options.critical if self.critical else self.options.epochs)
-        warm = max(1.0, self.options.warmup * total)
-        share = min(
-            (self.step + 1) / warm, 0.5 * (1 + math.cos(math.pi * max(0.0, self.step - warm) / max(1.0, total - warm)))
-        )
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * share
 
     def _lose(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch, and what to tell of it."""
@@ -248,14 +241,6 @@ class Trainer:
         power, spread = self.options.box_power, self.options.box_spread
         return told, box_loss(output.attended.weights, inside, boxed, power, spread)
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # A short memory at first, so that the random start is soon forgotten.
-        decay = min(self.options.average, self.step / (self.step + 10))
-        for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            if value.requires_grad:
-                mean.lerp_(value, 1 - decay)
-
     @torch.inference_mode()
     def _measure(self) -> dict[str, float]:
         """Losses of the averaged weights on dev, without smoothing."""
@@ -269,15 +254,18 @@ class Trainer:
             count += share
         return {key: value / count for key, value in sums.items()}
 
-    def finish(self) -> None:
-        """What happens once to the averaged weights, after the last epoch."""
+    def finish(self, copies: Sequence[Captioner]) -> None:
+        """What happens once to the averaged weights of all copies, after the last epoch; `average` holds the result."""
+        if len(copies) > 1:
+            mean(self.average, copies)
         if self.options.blend:
             blend(self.average, self.config.start, self.options.blend)
-            self.say("blended: " + ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items()))
+        if len(copies) > 1 or self.options.blend:
+            self.say("put together: " + ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items()))
 
     @property
     def state_path(self) -> Path:
-        return Path(self.config.out).with_suffix(".state")
+        return Path(self.config.out).with_suffix(f".{self.copy + 1}.state" if self.copy else ".state")
 
     def save(self) -> None:
         """Everything that `resume` needs, and the figures so far."""
