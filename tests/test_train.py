@@ -155,40 +155,6 @@ def test_a_blend_matches_words_by_their_spelling(data: DataConfig, tmp_path: Pat
         assert torch.equal(mine, theirs), word
 
 
-def test_copies_are_put_together_to_their_mean(data: DataConfig, tmp_path: Path) -> None:
-    start = fit(config(data, tmp_path / "a", epochs=1), quiet)
-    told: list[str] = []
-
-    def run(name: str, copies: int) -> FitConfig:
-        one = config(data, tmp_path / name, "flat-concat", rate=0.1)
-        return replace(one, start=str(start), train=replace(one.train, copies=copies))
-
-    both = run("both", 2)
-    path = fit(both, told.append)
-    found = load_checkpoint(path).state_dict()
-    states = [torch.load(path.with_suffix(end), weights_only=True) for end in (".state", ".2.state")]
-    first, second = (state["average"] for state in states)
-    # Apart from what both begin with, the seed decides; the first is what a run without copies gives.
-    alone = load_checkpoint(fit(run("alone", 1), quiet)).state_dict()
-    for name, value in found.items():
-        assert torch.allclose(value, (first[name] + second[name]) / 2, atol=2e-3), name  # rounded to float16
-        assert torch.allclose(alone[name], first[name], atol=2e-3), name
-    assert max((first[name] - second[name]).abs().max() for name in found) > 0.05
-    assert [line for line in told if line.startswith("put together: dev words ")]
-    assert [one["epoch"] for one in read_meta(path)["card"]["epochs"]] == [1, 2, 1, 2]
-
-    def stop(line: str) -> None:
-        if line.startswith("epoch 2, batch") and (tmp_path / "broken" / "flat-concat.2.state").exists():
-            raise KeyboardInterrupt
-
-    broken = replace(both, out=str(tmp_path / "broken" / "flat-concat.safetensors"))
-    with pytest.raises(KeyboardInterrupt):
-        fit(broken, stop)
-    assert fit(broken, quiet).read_bytes() == path.read_bytes()
-    with pytest.raises(ConfigError, match="'copies' needs a 'start'"):
-        config(data, tmp_path / "d", copies=2)
-
-
 FRAME = Frame.stretch((32, 32), (32, 32), (2, 2))
 
 

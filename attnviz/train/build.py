@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -68,13 +67,6 @@ def blend(model: Captioner, start: str, share: float) -> None:
     own = model.state_dict()
     taken = _taken(model, load_checkpoint(start))
     model.load_state_dict(own | {key: own[key].lerp(value.to(own[key]), share) for key, value in taken.items()})
-
-
-def mean(model: Captioner, copies: Sequence[Captioner]) -> None:
-    """Gives `model` the mean of the copies' weights: a model soup (Wortsman et al. 2022, arXiv:2203.05482), which is
-    better than its parts when all of them began with the same weights."""
-    states = [one.state_dict() for one in copies]
-    model.load_state_dict({key: torch.stack([state[key] for state in states]).mean(0) for key in states[0]})
 
 
 def freeze(model: Captioner, options: TrainConfig) -> int:

@@ -46,7 +46,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "boxes": (0, 1e6),
     "average": (0, 0.999999),
     "blend": (0, 1),
-    "copies": (1, 100),
     "clip": (1e-9, 1e9),
     "seed": (0, 2**32 - 1),
     "threads": (0, 1024),
@@ -123,8 +122,6 @@ class TrainConfig:
         samples: sentences drawn per photo in those.
         flip: whether mirror images are trained on too, with left and right exchanged in the captions.
         average: decay of the running mean of the weights, which is what is measured and saved; 0 saves the last ones.
-        copies: how many times to train from `start`, with the seeds `seed`, `seed` + 1, ...; the mean of what they
-            learn is saved, see `train.build.mean`. Each has a state file of its own.
         blend: how far the saved weights go back to those of `start`, from 0 to 1; see `train.build.blend`.
         clip: largest norm of the gradient.
         seed: of everything random.
@@ -149,7 +146,6 @@ class TrainConfig:
     samples: int = 5
     flip: bool = True
     average: float = 0.998
-    copies: int = 1
     blend: float = 0.0
     clip: float = 5.0
     seed: int = 0
@@ -195,10 +191,6 @@ class FitConfig:
             raise ConfigError(f"setting 'encoder' must name another file beside {self.out!r}, not {self.encoder!r}")
         if self.train.blend and not self.start:
             raise ConfigError("setting 'blend' needs a 'start' to go back to")
-        if self.train.copies > 1 and not self.start:
-            raise ConfigError(
-                "setting 'copies' needs a 'start': of networks that begin at random, the mean is worthless"
-            )
 
 
 def read_config(path: str | Path) -> FitConfig:

@@ -23,7 +23,7 @@ from attnviz.model import load_checkpoint, save_checkpoint, save_encoder
 from attnviz.model.encoder import EfficientNetLite
 from attnviz.model.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, batches, lesson
-from attnviz.train.build import blend, build, freeze, mean
+from attnviz.train.build import blend, build, freeze
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
 from attnviz.train.critical import Critic, speech
 from attnviz.train.crops import crop, crop_boxes, windows
@@ -57,7 +57,7 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    torch.manual_seed(config.train.seed)  # of what the network has that its start has not
+    torch.manual_seed(config.train.seed)
     splits = [teachable(Split(path)) for path in (config.data.train, *config.data.extra)]
     dev = teachable(Split(config.data.dev))
     records = [record for split in splits for record in split]
@@ -68,19 +68,15 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     model = build(config, vocabulary)
     h, w = model.grid
     say(f"{len(records)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
-    learned, history = [], []
-    for copy in range(config.train.copies):
-        trainer = Trainer(config, deepcopy(model), splits, dev, say, copy)
-        trainer.resume()
-        while trainer.epoch < config.train.epochs + config.train.critical:
-            trainer.run_epoch()
-            trainer.save()
-        learned.append(trainer.average)
-        history += trainer.history
-    trainer.finish(learned)
+    trainer = Trainer(config, model, splits, dev, say)
+    trainer.resume()
+    while trainer.epoch < config.train.epochs + config.train.critical:
+        trainer.run_epoch()
+        trainer.save()
+    trainer.finish()
     out = Path(config.out)
     # Without the seconds, so that the same run gives the same bytes.
-    epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in history]
+    epochs = [{key: value for key, value in figures.items() if key != "seconds"} for figures in trainer.history]
     card = {"trained on": config.data.about, "recipe": recipe(config), "epochs": epochs}
     encoder = Path(config.encoder) if config.encoder else None
     if encoder and not encoder.exists():
@@ -102,21 +98,14 @@ def recipe(config: FitConfig) -> dict[str, Any]:
 
 
 class Trainer:
-    """The moving parts of a run: model, its running mean, optimiser, epoch, random state.
+    """The moving parts of a run: model, its running mean, optimiser, epoch, random state."""
 
-    Args:
-        copy: which of the run's copies this is, from 0; each has a seed of its own.
-    """
-
-    def __init__(
-        self, config: FitConfig, model: Captioner, splits: Sequence[Split], dev: Split, say: Say, copy: int = 0
-    ) -> None:
-        self.config, self.options, self.model, self.say, self.copy = config, config.train, model, say, copy
-        torch.manual_seed(self.options.seed + copy)
+    def __init__(self, config: FitConfig, model: Captioner, splits: Sequence[Split], dev: Split, say: Say) -> None:
+        self.config, self.options, self.model, self.say = config, config.train, model, say
         self.frozen = self.options.encoder_rate == 0
         self.epoch, self.history = 0, []  # type: tuple[int, list[dict[str, float]]]
         self.critical: Critic | None = None
-        self.rng = np.random.default_rng(self.options.seed + copy)
+        self.rng = np.random.default_rng(self.options.seed)
         self.sizes = [len(split) for split in splits]
         self.rates = config.data.rates or [1.0] * len(splits)
         if len(self.rates) != len(splits) or min(self.rates) < 0:
@@ -254,18 +243,15 @@ class Trainer:
             count += share
         return {key: value / count for key, value in sums.items()}
 
-    def finish(self, copies: Sequence[Captioner]) -> None:
-        """What happens once to the averaged weights of all copies, after the last epoch; `average` holds the result."""
-        if len(copies) > 1:
-            mean(self.average, copies)
+    def finish(self) -> None:
+        """What happens once to the averaged weights, after the last epoch."""
         if self.options.blend:
             blend(self.average, self.config.start, self.options.blend)
-        if len(copies) > 1 or self.options.blend:
-            self.say("put together: " + ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items()))
+            self.say("blended: " + ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items()))
 
     @property
     def state_path(self) -> Path:
-        return Path(self.config.out).with_suffix(f".{self.copy + 1}.state" if self.copy else ".state")
+        return Path(self.config.out).with_suffix(".state")
 
     def save(self) -> None:
         """Everything that `resume` needs, and the figures so far."""
