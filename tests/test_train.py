@@ -24,7 +24,7 @@ from attnviz.model.checkpoint import read_meta
 from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
 from attnviz.train import DataConfig, FitConfig, fit, read_config
 from attnviz.train.batches import EARLIER, collate, lesson
-from attnviz.train.losses import box_loss, word_loss
+from attnviz.train.losses import box_loss, even_loss, word_loss
 
 STEM = "backbone.stem.weight"
 
@@ -247,6 +247,14 @@ def test_losses_against_loops() -> None:
         loss = loss + 0.3 * spread
         assert float(got) == pytest.approx((loss[0, 0] + 0.5 * loss[0, 2] + 2 * loss[1, 2]) / 3.5)
     assert float(box_loss(torch.ones(1, 1, 4), torch.ones(1, 1, 4), torch.zeros(1, 1))) == 0
+
+    # Without boxes: the first photo's second word, and the second photo's first two.
+    real = torch.tensor([[True, True, False], [True, True, True]])
+    divergences = (weights * np.log(weights * weights.shape[-1])).sum(-1)
+    wanted = np.mean([divergences[0, 1], divergences[1, 0], divergences[1, 1]])
+    assert float(even_loss(torch.as_tensor(weights), torch.as_tensor(boxed), real)) == pytest.approx(wanted)
+    none = torch.zeros_like(torch.as_tensor(boxed))
+    assert float(even_loss(torch.as_tensor(weights), none, real)) == 0  # nobody knows what has no boxes here
 
     logits, target = rng.normal(size=(2, 3, 5)), np.array([[1, 2, 0], [4, 0, 0]])
     rows = [logits[i, j] - np.log(np.exp(logits[i, j]).sum()) for i, j in ((0, 0), (0, 1), (1, 0))]

@@ -36,6 +36,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "map_dropout": (0, 0.99),
     "box_power": (0, 1),
     "box_spread": (0, 1e6),
+    "even": (0, 1e6),
     "critical": (0, 1e6),
     "critical_rate": (1e-12, 1e3),
     "samples": (2, 1000),
@@ -116,6 +117,8 @@ class TrainConfig:
         boxes: weight of the box loss, on the attention inside the boxes of a phrase's words; 0 switches it off.
         box_power: q of that loss, see `box_loss`; 0 is -log.
         box_spread: how much that loss asks for an even look at all of a thing; 0 is content with one cell of it.
+        even: weight of the loss that asks for an even look at words without boxes, such as "is", see `even_loss`; 0
+            leaves them alone.
         critical: epochs of self-critical training that follow, in which the language LSTM and the output layer alone
             learn, so that every map for given words stays as it is.
         critical_rate: peak learning rate of those.
@@ -141,6 +144,7 @@ class TrainConfig:
     boxes: float = 0.5
     box_power: float = 0.0
     box_spread: float = 0.0
+    even: float = 0.0
     critical: int = 0
     critical_rate: float = 1e-4
     samples: int = 5

@@ -29,7 +29,7 @@ from attnviz.train.critical import Critic, speech
 from attnviz.train.crops import crop, crop_boxes, windows
 from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
-from attnviz.train.losses import box_loss, word_loss
+from attnviz.train.losses import box_loss, even_loss, word_loss
 from attnviz.train.optim import follow, optimiser, set_rate
 from attnviz.train.writer import written
 
@@ -195,9 +195,11 @@ class Trainer:
             return loss, {"reward": reward}
         least = self.options.crop
         parts = windows(len(batch.rows), least, self.rng) if least < 1 else None
-        words, boxes = self._losses(self.model, inputs, batch, self.options.smoothing, parts)
-        loss = words + self.options.boxes * boxes if self.options.boxes else words
-        return loss, {"words": float(words.detach()), "boxes": float(boxes.detach())}
+        losses = self._losses(self.model, inputs, batch, self.options.smoothing, parts)
+        loss = losses["words"]
+        for name, weight in (("boxes", self.options.boxes), ("even", self.options.even)):
+            loss = loss + weight * losses[name] if weight else loss
+        return loss, {name: float(value.detach()) for name, value in losses.items()}
 
     def _encode(self, model: Captioner, inputs: Inputs, batch: Batch, parts: np.ndarray | None = None) -> Tensor:
         """E (P, N, C) of the batch's photos, or of their windows `parts`."""
@@ -218,28 +220,33 @@ class Trainer:
 
     def _losses(
         self, model: Captioner, inputs: Inputs, batch: Batch, smoothing: float, parts: np.ndarray | None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> dict[str, Tensor]:
+        """Of the words, of the attention in their boxes, and of its evenness where there are none."""
         values = self._encode(model, inputs, batch, parts)
         decoder, words = model.decoder, batch.words.to(model.device)
         state = decoder.start(values, words.shape[1])
         output, _ = decoder(decoder.prepare(values), state, words, pick=batch.pick.to(model.device))
-        told = word_loss(output.logits, batch.target.to(model.device), smoothing)
+        weights, target = output.attended.weights, batch.target.to(model.device)
         inside, boxed = batch.inside.to(model.device), batch.boxed.to(model.device)
         if parts is not None:
             inside, boxed = crop_boxes(inside, boxed, model.grid, parts)
         power, spread = self.options.box_power, self.options.box_spread
-        return told, box_loss(output.attended.weights, inside, boxed, power, spread)
+        return {
+            "words": word_loss(output.logits, target, smoothing),
+            "boxes": box_loss(weights, inside, boxed, power, spread),
+            # A word whose boxes a window has cut off is still one that names a thing.
+            "even": even_loss(weights, batch.boxed.to(model.device), target != PAD),
+        }
 
     @torch.inference_mode()
     def _measure(self) -> dict[str, float]:
         """Losses of the averaged weights on dev, without smoothing."""
         self.average.eval()
-        sums, count = {"dev words": 0.0, "dev boxes": 0.0}, 0
+        sums, count = Counter[str](), 0
         for batch in batches(self.dev_lessons, np.arange(len(self.dev_lessons[False])), self.options.photos):
-            words, boxes = self._losses(self.average, self.dev_inputs, batch, 0.0)
+            losses = self._losses(self.average, self.dev_inputs, batch, 0.0)
             share = int((batch.target != PAD).sum())
-            sums["dev words"] += float(words) * share
-            sums["dev boxes"] += float(boxes) * share
+            sums.update({f"dev {name}": float(value) * share for name, value in losses.items()})
             count += share
         return {key: value / count for key, value in sums.items()}
 

@@ -57,6 +57,25 @@ def _unevenness(weights: Tensor, inside: Tensor, mass: Tensor) -> Tensor:
     return mass.log() - whole.log() - (inside * weights.clamp_min(LEAST_WEIGHT).log()).sum(-1) / whole
 
 
+def even_loss(weights: Tensor, boxed: Tensor, real: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence, in nats, of the attention from an even look at all cells, sum_i a_i log(N a_i),
+    over the words that have no boxes, in photos that have some; 0 where there are none.
+
+    Nothing tells the attention where to lie at "is" or "through", and without this it may settle on any one cell. In a
+    photo without boxes, even a word that names a thing has none, so nothing is asked of it.
+
+    Args:
+        weights: (P, Q, N), each row summing to 1.
+        boxed: (P, Q), above 0 for words with boxes.
+        real: (P, Q), whether there is a word at all.
+    """
+    there = boxed > 0
+    loose = weights[real & ~there & there.any(-1, keepdim=True)]
+    if not len(loose):
+        return weights.new_zeros(())
+    return (loose * (loose.clamp_min(LEAST_WEIGHT) * loose.shape[-1]).log()).sum(-1).mean()
+
+
 def critical_loss(logits: Tensor, drawn: Tensor, advantage: Tensor) -> Tensor:
     """REINFORCE over sampled words: -mean of advantage * log p(word), over all words drawn.
 
