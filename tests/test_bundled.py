@@ -115,7 +115,7 @@ def test_the_grass_is_below_the_dog(model: Captioner) -> None:
 def test_a_map_is_a_shape_and_not_a_spot(model: Captioner) -> None:
     (trace,) = attnviz.explain(model, SAMPLES / "dog.jpg", text="a dog on the grass")
     heaviest = np.sort(trace.weights[trace.tokens.index("dog")], axis=None)[::-1].cumsum()
-    # The dog covers some 50 of the 196 cells; before `box_spread`, half of the weight lay in two to seven of them.
+    # The dog covers some 65 of the 256 cells; without `box_spread`, half of the weight lay in two to seven of 196.
     assert (heaviest < 0.5).sum() + 1 >= 10
 
 
