@@ -233,6 +233,16 @@ def test_the_spread_asks_for_an_even_look_inside_only(inside: int, outside: int,
         assert bool((weights.grad[..., inside:] == 0).all())
 
 
+def test_words_without_boxes_are_looked_at_evenly_when_asked(data: DataConfig, tmp_path: Path) -> None:
+    divergence = []
+    for weight in (0.0, 2.0):
+        path = fit(
+            config(data, tmp_path / str(weight), "general", epochs=30, boxes=2.0, even=weight, flip=False), quiet
+        )
+        divergence.append(json.loads(path.with_suffix(".log").read_text().splitlines()[-1])["dev even"])
+    assert 0 < divergence[1] < divergence[0] / 2
+
+
 def test_losses_against_loops() -> None:
     rng = np.random.default_rng(0)
     weights, inside = rng.dirichlet(np.ones(4), (2, 3)), rng.random((2, 3, 4))

@@ -19,6 +19,7 @@ from attnviz.model import load_checkpoint
 from attnviz.regions import union_cover
 from attnviz.train import DataConfig, fit
 from attnviz.train.crops import ASPECT, LEAST_SEEN, crop, crop_boxes, windows
+from attnviz.train.inputs import PixelStore
 
 
 @given(least=st.floats(0.05, 1), seed=st.integers(0, 1000))
@@ -60,6 +61,15 @@ def test_a_window_keeps_the_layout(layout: torch.memory_format) -> None:
     assert crop(images, windows(2, 0.5, np.random.default_rng(0))).is_contiguous(memory_format=layout)
 
 
+def test_a_store_gives_photos_and_their_mirror_images() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 8, 8, 3), np.uint8)
+    rows = np.array([0, 2])
+    store = PixelStore(pixels)
+    for one, wanted in ((store, pixels[rows]), (store.mirrored(), pixels[rows][:, :, ::-1])):
+        (found,) = one.batch(rows)
+        assert np.array_equal(found.permute(0, 2, 3, 1).numpy(), wanted / np.float32(255))
+
+
 GRID = (12, 16)
 
 
@@ -69,9 +79,8 @@ def test_boxes_follow_a_window(seed: int) -> None:
     rng = np.random.default_rng(seed)
     parts = windows(1, 0.4, rng)
     corner = rng.uniform(0, 0.7, 2)
-    box = np.concatenate(
-        [corner, corner + rng.uniform(0.25, 1 - corner)]
-    )  # top, left, bottom, right, as shares of the photo
+    # Top, left, bottom, right, as shares of the photo.
+    box = np.concatenate([corner, corner + rng.uniform(0.25, 1 - corner)])
     origin, size = parts[0, 1::-1], (parts[0, 2:] - parts[0, :2])[::-1]
     moved = ((box.reshape(2, 2) - origin) / size).clip(0, 1).ravel()
     frame = Frame.stretch(GRID, GRID, GRID)
