@@ -16,7 +16,7 @@ from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
     from attnviz.explain import explain
-    from attnviz.geometry import Frame
+    from attnviz.photo.frame import Frame
     from attnviz.model import load_model
     from attnviz.render import draw
     from attnviz.render.figure import figure
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["AttnvizError", "Frame", "Step", "Trace", "__version__", "draw", "explain", "figure", "load_model", "show"]
 
 _HOMES = {
-    "Frame": "attnviz.geometry",
+    "Frame": "attnviz.photo.frame",
     "Step": "attnviz.trace",
     "Trace": "attnviz.trace",
     "draw": "attnviz.render",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from attnviz import image
+from attnviz.photo import image
 from attnviz.errors import DataError, ImageError
 from attnviz.words import normalise
 

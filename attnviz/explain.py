@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from attnviz import image as images_module
+from attnviz.photo import image as images_module
 from attnviz.errors import ConfigError
-from attnviz.geometry import Frame
-from attnviz.image import MAX_PIXELS, Photo, Pixels
+from attnviz.photo.frame import Frame
+from attnviz.photo.image import MAX_PIXELS, Photo, Pixels
 from attnviz.limits import BEAM
 from attnviz.trace import ImageInfo, Trace
 

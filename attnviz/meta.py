@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from attnviz.errors import TraceError
-from attnviz.geometry import Frame, Size
+from attnviz.photo.frame import Frame, Size
 
 FORMAT = 1  # version of the file
 MAX_CHARACTERS = 2**22

@@ -10,7 +10,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attnviz.geometry import Frame
+    from attnviz.photo.frame import Frame
     from attnviz.trace import Trace
 
 # A step is near-uniform where less than a tenth of its weight would have to move to make it even, and no cell has

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from attnviz import image
+from attnviz.photo import image
 from attnviz.errors import DataError
 from attnviz.files import write_atomically
 

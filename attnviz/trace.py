@@ -15,7 +15,7 @@ from attnviz import npz
 from attnviz._version import __version__
 from attnviz.errors import ConfigError, TraceError
 from attnviz.files import write_atomically
-from attnviz.geometry import Frame, Size
+from attnviz.photo.frame import Frame, Size
 from attnviz.meta import ImageInfo, Meta, json_object
 from attnviz.notes import notes
 

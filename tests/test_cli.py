@@ -97,7 +97,7 @@ def test_choices_known_without_imports_are_the_real_ones() -> None:
 
 
 def test_drawing_options_are_the_fields_of_draw_options_with_their_defaults() -> None:
-    from attnviz.image import MAX_PIXELS
+    from attnviz.photo.image import MAX_PIXELS
     from attnviz.render import DrawOptions
     from attnviz.render.drawing import FORMATS as DEFAULT_FORMATS
 

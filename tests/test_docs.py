@@ -203,7 +203,7 @@ def test_sample_photos_are_all_listed_with_source_and_licence() -> None:
 
 
 def test_sample_photos_are_small_and_of_every_kind() -> None:
-    from attnviz.image import load
+    from attnviz.photo.image import load
 
     photos = [path for path in SAMPLES.iterdir() if path.suffix in (".jpg", ".png")]
     assert len(photos) >= 5

@@ -20,7 +20,7 @@ from attnviz.evaluate.captions import bleu
 from attnviz.evaluate.localization import Tally, centre_weights, targets
 from attnviz.evaluate.objects import names_one, score
 from attnviz.evaluate.report import random_attention
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.model import Captioner
 from attnviz.things import SYNONYMS, names_of
 

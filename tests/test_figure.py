@@ -76,7 +76,7 @@ def test_the_photo_and_a_panel_a_word_with_the_word_above_it(pixels: np.ndarray)
 
 def test_panels_are_painted_as_the_pictures_of_draw_are(pixels: np.ndarray) -> None:
     """At the photo's own size a panel is the overlay that `draw` writes, bit for bit."""
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
     from attnviz.render import DrawOptions
     from attnviz.render.pictures import Pictures
 

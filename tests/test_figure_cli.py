@@ -20,7 +20,7 @@ from attnviz.cli.boxes import boxes_of
 from attnviz.cli.config import presets
 from attnviz.cli.sources import Source, sources
 from attnviz.errors import DataError, ModelError, OutputError
-from attnviz.image import load
+from attnviz.photo.image import load
 
 Run = Callable[..., Any]
 

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings, strategies as st
 from PIL import Image
 
 from attnviz.errors import ConfigError
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 
 Pair = tuple[int, int]
 

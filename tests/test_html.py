@@ -19,7 +19,7 @@ from hypothesis import given, strategies as st
 import attnviz
 from attnviz import Frame, Trace
 from attnviz.errors import ConfigError
-from attnviz.image import Photo
+from attnviz.photo.image import Photo
 from attnviz.render import DrawOptions
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers.html import embedded, packed, page

@@ -16,7 +16,7 @@ from PIL import Image
 
 import attnviz
 from attnviz import Frame, Trace
-from attnviz.image import Photo
+from attnviz.photo.image import Photo
 from attnviz.render import DrawOptions
 from attnviz.render.pictures import Pictures
 

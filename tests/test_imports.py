@@ -18,32 +18,30 @@ ROOT = Path(attnviz.__file__).parent
 LEAVES = frozenset({"_version", "errors", "files", "limits"})
 # Each module or package of attnviz, and what else of attnviz it may import; itself and the leaves always.
 ALLOWED: dict[str, frozenset[str]] = {
-    "image": frozenset(),
-    "geometry": frozenset(),
+    "photo": frozenset(),
     "words": frozenset(),
     "things": frozenset(),
     "regions": frozenset(),
     "npz": frozenset(),
-    "meta": frozenset({"geometry"}),
-    "notes": frozenset({"geometry", "trace"}),
-    "trace": frozenset({"geometry", "meta", "notes", "npz"}),
-    "data": frozenset({"image", "words"}),
-    "splits": frozenset({"image"}),
+    "meta": frozenset({"photo"}),
+    "notes": frozenset({"photo", "trace"}),
+    "trace": frozenset({"photo", "meta", "notes", "npz"}),
+    "data": frozenset({"photo", "words"}),
+    "splits": frozenset({"photo"}),
     "flickr": frozenset({"splits"}),
     "coco": frozenset({"splits"}),
     "model": frozenset({"words"}),
-    "explain": frozenset({"image", "geometry", "model", "trace"}),
-    "adapters": frozenset({"image", "geometry", "trace", "model"}),
-    "render": frozenset({"image", "geometry", "trace"}),
-    "batch": frozenset({"explain", "render", "image", "trace", "model"}),  # of model, its type alone
-    "evaluate": frozenset({"data", "explain", "render", "trace", "geometry", "model", "regions", "things"}),
-    "train": frozenset({"data", "image", "geometry", "model", "regions", "things"}),
+    "explain": frozenset({"photo", "model", "trace"}),
+    "adapters": frozenset({"photo", "trace", "model"}),
+    "render": frozenset({"photo", "trace"}),
+    "batch": frozenset({"explain", "render", "photo", "trace", "model"}),  # of model, its type alone
+    "evaluate": frozenset({"data", "explain", "render", "trace", "photo", "model", "regions", "things"}),
+    "train": frozenset({"data", "photo", "model", "regions", "things"}),
 }
 ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use only: see the tests at the end
 FORBIDDEN = {"__main__": frozenset({"cli"})}  # nobody else imports the command line
 WITHOUT_TORCH = (
-    "image",
-    "geometry",
+    "photo",
     "npz",
     "meta",
     "notes",
@@ -131,12 +129,12 @@ def test_the_rule_is_read_out_of_the_code(tmp_path: Path, monkeypatch: pytest.Mo
     (package / "render").mkdir(parents=True)
     (package / "model").mkdir()
     (package / "cli").mkdir()
-    for name in ("image.py", "trace.py", "explain.py", "errors.py"):
+    for name in ("photo.py", "trace.py", "explain.py", "errors.py"):
         (package / name).touch()
     monkeypatch.setattr(sys.modules[__name__], "ROOT", package)
     here = package / "render" / "draw.py"
     for code, expected in (
-        ("from attnviz.trace import Trace\nimport attnviz.image\nimport numpy\nfrom . import palette\n", []),
+        ("from attnviz.trace import Trace\nimport attnviz.photo\nimport numpy\nfrom . import palette\n", []),
         ("def f():\n    import attnviz.model.search\n", ["model"]),
         ("from attnviz import errors, model\n", ["model"]),
         ("from ..model import x\n", ["model"]),
@@ -191,8 +189,8 @@ def loaded_by(code: str) -> set[str]:
     [
         ("attnviz", {"numpy", "PIL", "torch", "matplotlib", "click", "rich"}),
         ("attnviz.errors", {"numpy", "PIL", "torch", "matplotlib"}),
-        ("attnviz.image", {"PIL", "torch", "matplotlib"}),
-        ("attnviz.geometry", {"PIL", "torch", "matplotlib"}),
+        ("attnviz.photo.image", {"PIL", "torch", "matplotlib"}),
+        ("attnviz.photo.frame", {"PIL", "torch", "matplotlib"}),
         ("attnviz.trace", {"PIL", "torch", "matplotlib"}),
         ("attnviz.render", {"torch", "torchvision", "matplotlib"}),
         ("attnviz.batch.worker", {"torch", "torchvision", "matplotlib", "rich"}),

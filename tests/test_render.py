@@ -16,8 +16,8 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from attnviz.errors import AttnvizError, ConfigError, ImageError, OutputError
-from attnviz.geometry import Frame
-from attnviz.image import Photo
+from attnviz.photo.frame import Frame
+from attnviz.photo.image import Photo
 from attnviz.meta import ImageInfo
 from attnviz.render import WRITERS, DrawOptions, draw, write
 from attnviz.render.figure import FigureOptions

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from attnviz.geometry import Frame
-from attnviz.image import Photo
+from attnviz.photo.frame import Frame
+from attnviz.photo.image import Photo
 from attnviz.render import DrawOptions
 from attnviz.render.contour import HALO, LINES, Contours, edge_distance, enclosing
 from attnviz.render.heatmap import Scale

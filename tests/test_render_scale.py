@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.render.heatmap import LEAST_TOP, THRESHOLD, UNIFORM_TOP, Scale, scales
 
 FRAME = Frame.stretch((70, 90), (56, 56), (7, 7))

@@ -18,7 +18,7 @@ from hypothesis import given, settings, strategies as st
 import attnviz
 from attnviz import npz
 from attnviz.errors import AttnvizError, OutputError, TraceError
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.meta import ImageInfo
 from attnviz.trace import Trace
 

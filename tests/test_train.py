@@ -17,7 +17,7 @@ from toy import config, quiet
 from attnviz.data import Caption, Phrase, Record
 from attnviz.errors import AttnvizError, ConfigError, ModelError
 from attnviz.explain import explain
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.model import Captioner, load_checkpoint
 from attnviz.model.attention import SCORES
 from attnviz.model.checkpoint import read_meta

@@ -16,7 +16,7 @@ from toy import config, quiet
 
 from attnviz.data import Caption, Record
 from attnviz.errors import ConfigError
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.model import Captioner, load_checkpoint
 from attnviz.model.search import sample
 from attnviz.model.vocabulary import END, PAD, START, UNKNOWN

@@ -14,7 +14,7 @@ from PIL import Image
 from toy import config, quiet
 
 from attnviz.errors import ConfigError
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.model import load_checkpoint
 from attnviz.regions import union_cover
 from attnviz.train import DataConfig, fit

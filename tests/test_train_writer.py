@@ -15,7 +15,7 @@ from toy import config, quiet
 
 from attnviz.data import Caption, Record
 from attnviz.errors import DataError
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.model import Captioner, load_checkpoint
 from attnviz.model.search import Links
 from attnviz.model.vocabulary import END, SPECIAL, START, UNKNOWN

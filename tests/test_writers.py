@@ -15,8 +15,8 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from attnviz.errors import ConfigError
-from attnviz.geometry import Frame
-from attnviz.image import Photo
+from attnviz.photo.frame import Frame
+from attnviz.photo.image import Photo
 from attnviz.render import WRITERS, DrawOptions
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers import _png, gif, mp4

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
-    from attnviz.image import Pixels
+    from attnviz.photo.image import Pixels
     from attnviz.trace import Trace
 
 

@@ -23,7 +23,7 @@ from attnviz.batch.plan import left_to_do
 from attnviz.batch.report import write_report
 from attnviz.batch.work import Work
 from attnviz.errors import ConfigError
-from attnviz.image import MAX_PIXELS
+from attnviz.photo.image import MAX_PIXELS
 from attnviz.limits import BEAM
 from attnviz.render import WRITERS, DrawOptions
 from attnviz.render.drawing import FORMATS

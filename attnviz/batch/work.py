@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from attnviz.batch.jobs import reason
 from attnviz.errors import AttnvizError, ImageError
 from attnviz.explain import Input, describe, network_input
-from attnviz.image import load, peek
+from attnviz.photo.image import load, peek
 from attnviz.render.pictures import resized
 
 if TYPE_CHECKING:
     from attnviz.batch.listing import Listed
-    from attnviz.image import Pixels
+    from attnviz.photo.image import Pixels
     from attnviz.model import Captioner
     from attnviz.trace import Trace
 
@@ -85,7 +85,7 @@ def decode(item: Item, path: Path, work: Work) -> None:
     """Reads a photo and scales it for the network and for the pictures; the whole photo is not kept.
 
     Raises:
-        ImageError: as `attnviz.image.load` does.
+        ImageError: as `attnviz.photo.image.load` does.
     """
     start = time.perf_counter()
     if item.photo.error is not None:

@@ -16,7 +16,7 @@ import time
 from typing import BinaryIO
 
 from attnviz.batch.jobs import Answer, Job, errno_of, reason
-from attnviz.image import Photo
+from attnviz.photo.image import Photo
 from attnviz.render import draw
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attnviz.errors import DataError
 
 if TYPE_CHECKING:
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
 
 MAX_BYTES = 2**30
 SLACK = 1e-3  # beyond the photo, by rounding

@@ -14,7 +14,7 @@ from attnviz.cli.choices import FORMATS
 from attnviz.errors import OutputError
 
 if TYPE_CHECKING:
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
     from attnviz.trace import Trace
 
 STDOUT = "-"

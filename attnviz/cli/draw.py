@@ -15,7 +15,7 @@ from attnviz.cli.places import result_folders
 from attnviz.errors import ImageError, TraceError
 
 if TYPE_CHECKING:
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
     from attnviz.trace import Trace
 
 
@@ -47,7 +47,7 @@ def command(
     """
     formats = check_output(ctx, out, formats, 1, as_json)
     drawing = checked(drawing)
-    from attnviz.image import load
+    from attnviz.photo.image import load
     from attnviz.trace import Trace
 
     trace = Trace.load(file)

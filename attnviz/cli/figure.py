@@ -24,7 +24,7 @@ from attnviz.errors import AttnvizError, OutputError, one_line
 from attnviz.files import write_atomically
 
 if TYPE_CHECKING:
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
     from attnviz.render.figure import Page
     from attnviz.trace import Trace
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attnviz.cli.output import INTERRUPTED, complain
 
 if TYPE_CHECKING:
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
     from attnviz.model import Captioner
     from attnviz.trace import Trace
 

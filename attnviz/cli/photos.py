@@ -10,7 +10,7 @@ from attnviz.cli.places import STDIN
 from attnviz.errors import ImageError
 
 if TYPE_CHECKING:
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
 
 
 def label(image: str) -> str:
@@ -20,7 +20,7 @@ def label(image: str) -> str:
 
 def read_photo(image: str, max_pixels: int) -> Photo:
     """Reads a file, or standard input where `image` is "-". Raises ImageError for what cannot be read."""
-    from attnviz.image import load
+    from attnviz.photo.image import load
 
     if image != STDIN:
         return load(image, max_pixels=max_pixels)

@@ -17,7 +17,7 @@ from attnviz.cli.places import STDIN, result_folders
 from attnviz.cli.sources import compared, page_sources
 
 if TYPE_CHECKING:
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
 
 BATCH_PHOTOS = 16
 BATCH_PIXELS = 50_000_000

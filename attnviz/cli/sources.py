@@ -12,7 +12,7 @@ from attnviz.errors import ModelError
 
 if TYPE_CHECKING:
     from attnviz.cli.network import Loading
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
     from attnviz.trace import Trace
 
 SUFFIX = ".safetensors"

@@ -18,7 +18,7 @@ from attnviz.regions import union_cover
 
 if TYPE_CHECKING:
     from attnviz.data import Caption, Record
-    from attnviz.geometry import Frame
+    from attnviz.photo.frame import Frame
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from attnviz.evaluate.captions import bleu
 from attnviz.evaluate.localization import Tally, centre_weights, targets
 from attnviz.evaluate.objects import score
 from attnviz.explain import chunked
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.limits import BEAM
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnviz._version import __version__
 from attnviz.errors import ConfigError
-from attnviz.image import Photo, Source, load
+from attnviz.photo.image import Photo, Source, load
 from attnviz.render.folder import Folder, output_errors
 from attnviz.render.options import DrawOptions, options_from
 from attnviz.render.parallel import ordered
@@ -39,7 +39,7 @@ def draw(
 
     Args:
         trace: what to draw.
-        image: the photo, as `attnviz.image.load` takes it (a path, bytes, a PIL image, an array), or a Photo.
+        image: the photo, as `attnviz.photo.image.load` takes it (a path, bytes, a PIL image, an array), or a Photo.
         out: the folder.
         formats: names in WRITERS.
         compare: traces of the same photo and words, of other modes or models; the page ("html") switches between them.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from attnviz.geometry import Frame
+    from attnviz.photo.frame import Frame
 
 SCALES = {
     "shared": "from 0 to the largest density of all drawn steps, at least 4",

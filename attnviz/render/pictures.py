@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from attnviz.errors import ImageError
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.render.compare import check_words
 from attnviz.render.contour import KEYS, Contours
 from attnviz.render.heatmap import Scale, scales
@@ -22,7 +22,7 @@ from attnviz.render.strip import BACKGROUND, MIN_WIDTH, Strip
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
     from attnviz.render.options import DrawOptions
     from attnviz.render.strip import Key
     from attnviz.trace import Trace

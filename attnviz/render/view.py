@@ -13,7 +13,7 @@ from attnviz.render.drawing import write
 if TYPE_CHECKING:
     import os
 
-    from attnviz.image import Photo, Source
+    from attnviz.photo.image import Photo, Source
     from attnviz.trace import Trace
 
 HEIGHT = 860  # pixels

@@ -15,7 +15,7 @@ from attnviz.regions import union_cover
 
 if TYPE_CHECKING:
     from attnviz.data import Caption, Record
-    from attnviz.geometry import Frame
+    from attnviz.photo.frame import Frame
 
 LONGEST = 20
 """Captions are cut here, since the longest of a batch sets its cost; 3 in a hundred of Flickr8k's are longer."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attnviz.errors import DataError
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.model.encoder import EfficientNetLite
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from batch import compare_batch
 from peers import PEERS, Peer
 from PIL import Image
 
-from attnviz.geometry import Frame
-from attnviz.image import Photo
+from attnviz.photo.frame import Frame
+from attnviz.photo.image import Photo
 from attnviz.render import DrawOptions, draw
 from attnviz.render.parallel import ordered, threads
 from attnviz.render.pictures import Pictures

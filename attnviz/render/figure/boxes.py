@@ -15,7 +15,7 @@ from attnviz.errors import ConfigError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnviz.errors import ConfigError
-from attnviz.image import Photo, load
+from attnviz.photo.image import Photo, load
 from attnviz.render.compare import check_words, names_of
 from attnviz.render.figure.bars import Legend, density_bar, difference_bar
 from attnviz.render.figure.boxes import Outlines, draw_outlines, outlines
@@ -50,7 +50,7 @@ def figure(
     Args:
         traces: of one photo: a trace, or several of the same words to compare row by row. Of several photos: for each
             a trace, or a list of traces to compare.
-        images: the photo, or a list of photos, each as `attnviz.image.load` takes it, or a Photo.
+        images: the photo, or a list of photos, each as `attnviz.photo.image.load` takes it, or a Photo.
         boxes: boxes to outline, for one photo or a list with an item (or None) for each: (n, 4) of (y0, x0, y1, x1)
             in pixels of the photo, drawn on every panel; or a mapping from word to such boxes, drawn on the photo and
             on the panels of that word.

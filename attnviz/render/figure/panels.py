@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.render.contour import Contours
 from attnviz.render.heatmap import Scale, scales, scales_of_peaks
 from attnviz.render.overlay import OPACITY, Overlay, dimmed, ramp_table, table
@@ -18,7 +18,7 @@ from attnviz.render.palette import colours
 from attnviz.render.pictures import check_shape
 
 if TYPE_CHECKING:
-    from attnviz.image import Photo
+    from attnviz.photo.image import Photo
     from attnviz.render.options import DrawOptions
     from attnviz.trace import Trace
 

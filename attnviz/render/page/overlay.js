@@ -1,4 +1,4 @@
-// From the grid's weights to pixels: the same law as attnviz.geometry.Frame.upsample and attnviz.render.heatmap.
+// From the grid's weights to pixels: the same law as attnviz.photo.frame.Frame.upsample and attnviz.render.heatmap.
 
 // The cells that a picture's pixels take their values from, along one axis: pixel i has the entries
 // [start[i], start[i + 1]) of `cell` and `share`.

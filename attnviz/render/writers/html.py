@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from attnviz._version import __version__
-from attnviz.geometry import Frame
+from attnviz.photo.frame import Frame
 from attnviz.render.colorbar import GREY
 from attnviz.render.compare import names_of
 from attnviz.render.heatmap import SCALES, THRESHOLD, UNIFORM_TOP, scales, scales_of_peaks
