@@ -22,10 +22,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "words": frozenset(),
     "things": frozenset(),
     "regions": frozenset(),
-    "npz": frozenset(),
-    "meta": frozenset({"photo"}),
-    "notes": frozenset({"photo", "trace"}),
-    "trace": frozenset({"photo", "meta", "notes", "npz"}),
+    "trace": frozenset({"photo"}),
     "data": frozenset({"photo", "words"}),
     "splits": frozenset({"photo"}),
     "flickr": frozenset({"splits"}),
@@ -42,9 +39,6 @@ ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use onl
 FORBIDDEN = {"__main__": frozenset({"cli"})}  # nobody else imports the command line
 WITHOUT_TORCH = (
     "photo",
-    "npz",
-    "meta",
-    "notes",
     "trace",
     "data",
     "splits",

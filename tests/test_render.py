@@ -18,7 +18,7 @@ from PIL import Image
 from attnviz.errors import AttnvizError, ConfigError, ImageError, OutputError
 from attnviz.photo.frame import Frame
 from attnviz.photo.image import Photo
-from attnviz.meta import ImageInfo
+from attnviz.trace.meta import ImageInfo
 from attnviz.render import WRITERS, DrawOptions, draw, write
 from attnviz.render.figure import FigureOptions
 from attnviz.render.names import is_ours, slug, step_name

@@ -16,7 +16,7 @@ import pytest
 from attnviz.cli.choices import FORMATS
 from attnviz.cli.delivery import DEMANDING, check_output
 from attnviz.errors import ConfigError, OutputError
-from attnviz.meta import ImageInfo
+from attnviz.trace.meta import ImageInfo
 from attnviz.render import WRITERS
 from attnviz.render.writers.base import nothing
 from attnviz.trace import Trace

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import attnviz
-from attnviz import npz
+from attnviz.trace import npz
 from attnviz.errors import AttnvizError, OutputError, TraceError
 from attnviz.photo.frame import Frame
-from attnviz.meta import ImageInfo
+from attnviz.trace.meta import ImageInfo
 from attnviz.trace import Trace
 
 FRAME = Frame.letterbox((30, 50), (32, 32), (4, 5))
