@@ -13,7 +13,7 @@ import attnviz
 from attnviz.model import Captioner, bundled
 from attnviz.model.attention import SCORES
 from attnviz.model.checkpoint import WEIGHTS
-from attnviz.regions import union_cover
+from attnviz.data.regions import union_cover
 from attnviz.train import TrainConfig, read_config
 from attnviz.train.loop import recipe
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnviz.coco import make_lines, read_captions, read_objects, tokens
+from attnviz.data.coco import make_lines, read_captions, read_objects, tokens
 from attnviz.data import Split
 from attnviz.errors import DataError
 

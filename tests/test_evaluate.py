@@ -22,7 +22,7 @@ from attnviz.evaluate.objects import names_one, score
 from attnviz.evaluate.report import random_attention
 from attnviz.photo.frame import Frame
 from attnviz.model import Captioner
-from attnviz.things import SYNONYMS, names_of
+from attnviz.data.things import SYNONYMS, names_of
 
 
 def bleu_by_hand(hypotheses: list[list[str]], references: list[list[list[str]]], order: int) -> float:

@@ -19,21 +19,15 @@ LEAVES = frozenset({"_version", "errors", "files", "limits"})
 # Each module or package of attnviz, and what else of attnviz it may import; itself and the leaves always.
 ALLOWED: dict[str, frozenset[str]] = {
     "photo": frozenset(),
-    "words": frozenset(),
-    "things": frozenset(),
-    "regions": frozenset(),
     "trace": frozenset({"photo"}),
-    "data": frozenset({"photo", "words"}),
-    "splits": frozenset({"photo"}),
-    "flickr": frozenset({"splits"}),
-    "coco": frozenset({"splits"}),
-    "model": frozenset({"words"}),
+    "data": frozenset({"photo"}),
+    "model": frozenset({"data"}),
     "explain": frozenset({"photo", "model", "trace"}),
     "adapters": frozenset({"photo", "trace", "model"}),
     "render": frozenset({"photo", "trace"}),
     "batch": frozenset({"explain", "render", "photo", "trace", "model"}),  # of model, its type alone
-    "evaluate": frozenset({"data", "explain", "render", "trace", "photo", "model", "regions", "things"}),
-    "train": frozenset({"data", "photo", "model", "regions", "things"}),
+    "evaluate": frozenset({"data", "explain", "render", "trace", "photo", "model"}),
+    "train": frozenset({"data", "photo", "model"}),
 }
 ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use only: see the tests at the end
 FORBIDDEN = {"__main__": frozenset({"cli"})}  # nobody else imports the command line
@@ -41,13 +35,7 @@ WITHOUT_TORCH = (
     "photo",
     "trace",
     "data",
-    "splits",
-    "flickr",
-    "coco",
     "render",
-    "regions",
-    "things",
-    "words",
     *LEAVES,
 )
 

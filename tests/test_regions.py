@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from attnviz.regions import union_cover
+from attnviz.data.regions import union_cover
 
 # Edges on a raster of eighths of a cell, so that counting the raster's squares is exact.
 EIGHTHS = st.integers(-8, 48).map(lambda n: n / 8)

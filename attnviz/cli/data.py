@@ -12,7 +12,7 @@ import click
 from attnviz.cli.output import note
 
 if TYPE_CHECKING:
-    from attnviz.splits import Progress
+    from attnviz.data.writing import Progress
 
 
 @click.group()
@@ -38,8 +38,8 @@ def flickr8k(images: str, captions: str, splits: tuple[str, ...], entities: str 
 
     Photos are squeezed to 224x224. One that Entities lacks keeps its plain captions.
     """
-    from attnviz.flickr import make_split
-    from attnviz.splits import named
+    from attnviz.data.flickr import make_split
+    from attnviz.data.writing import named
 
     form = "NAME=FILE, such as train=Flickr_8k.trainImages.txt"
     for name, names in list(named(splits, form)):
@@ -78,8 +78,8 @@ def coco(
 
     Photos are squeezed to 224x224. The same ones are drawn each time, and none into two splits of one call.
     """
-    from attnviz.coco import make_lines
-    from attnviz.splits import check_photos, named, write_split
+    from attnviz.data.coco import make_lines
+    from attnviz.data.writing import check_photos, named, write_split
 
     wanted = dict(named(splits, "NAME=FILE or NAME=N, such as train=train.txt or train=550"))
     _check_sources(captions, instances, objects_only, wanted)

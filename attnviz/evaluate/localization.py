@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnviz.regions import union_cover
+from attnviz.data.regions import union_cover
 
 if TYPE_CHECKING:
     from attnviz.data import Caption, Record

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from attnviz.errors import ModelError
-from attnviz.words import normalise
+from attnviz.data.words import normalise
 
 PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")

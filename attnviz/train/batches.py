@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from attnviz.model.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
-from attnviz.regions import union_cover
+from attnviz.data.regions import union_cover
 
 if TYPE_CHECKING:
     from attnviz.data import Caption, Record

@@ -12,7 +12,7 @@ import torch
 
 from attnviz.data import Caption
 from attnviz.errors import DataError
-from attnviz.things import PERSON
+from attnviz.data.things import PERSON
 
 if TYPE_CHECKING:
     from torch import Tensor

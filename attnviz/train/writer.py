@@ -22,7 +22,7 @@ from attnviz.errors import DataError
 from attnviz.files import write_atomically
 from attnviz.model.search import Links
 from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
-from attnviz.things import PERSON, names, names_of
+from attnviz.data.things import PERSON, names, names_of
 from attnviz.train.features import FeatureStore
 
 if TYPE_CHECKING:

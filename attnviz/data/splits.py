@@ -15,7 +15,7 @@ import numpy as np
 
 from attnviz.photo import image
 from attnviz.errors import DataError, ImageError
-from attnviz.words import normalise
+from attnviz.data.words import normalise
 
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 """What reading a line that holds anything at all may raise."""

@@ -1,4 +1,4 @@
-"""What counts as a word, for data, training and evaluation alike. A leaf: everything may import it."""
+"""What counts as a word, for data, training and evaluation alike."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from attnviz.errors import DataError
-from attnviz.splits import Progress, check_photos, read_names, read_text, write_split
+from attnviz.data.writing import Progress, check_photos, read_names, read_text, write_split
 
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)+) ([^\]]+)\]")
 

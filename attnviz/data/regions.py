@@ -1,4 +1,4 @@
-"""Boxes on the grid: how much of each cell a union of boxes covers, exactly. A leaf: needs numpy alone."""
+"""Boxes on the grid: how much of each cell a union of boxes covers, exactly. Needs numpy alone."""
 
 from __future__ import annotations
 
