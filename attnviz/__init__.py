@@ -17,7 +17,7 @@ from attnviz.errors import AttnvizError
 if TYPE_CHECKING:
     from attnviz.explain import explain
     from attnviz.photo.frame import Frame
-    from attnviz.model import load_model
+    from attnviz.zoo import load_model
     from attnviz.render import draw
     from attnviz.render.figure import figure
     from attnviz.render.view import show
@@ -32,7 +32,7 @@ _HOMES = {
     "draw": "attnviz.render",
     "explain": "attnviz.explain",
     "figure": "attnviz.render.figure",
-    "load_model": "attnviz.model",
+    "load_model": "attnviz.zoo",
     "show": "attnviz.render.view",
 }
 

@@ -18,7 +18,7 @@ from attnviz.limits import BEAM
 from attnviz.trace import ImageInfo, Trace
 
 if TYPE_CHECKING:
-    from attnviz.model import Captioner, Description
+    from attnviz.captioner import Captioner, Description
 
 BATCH = 16
 """Photos per forward pass: larger ones gain nothing on a CPU."""

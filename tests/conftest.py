@@ -54,7 +54,7 @@ def photo(tmp_path: Path, pixels: np.ndarray) -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a tiny seeded network with random weights."""
-    from attnviz.model import Captioner, save_checkpoint
+    from attnviz.captioner import Captioner, save_checkpoint
 
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_checkpoint(Captioner.tiny(mode="concat", seed=0), path)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from attnviz.errors import ModelError
-from attnviz.model.attention import SCORES, Hard, build_attention, hard_choice
+from attnviz.captioner.attention import SCORES, Hard, build_attention, hard_choice
 
 B, Q, C, N, D, A = 2, 3, 5, 6, 4, 7
 

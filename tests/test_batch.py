@@ -17,7 +17,7 @@ import pytest
 import attnviz
 from attnviz.batch import Outcome, run
 from attnviz.errors import AttnvizError, ConfigError, DataError, ModelError, OutputError
-from attnviz.model import Captioner
+from attnviz.captioner import Captioner
 
 Make = Callable[..., Path]
 Tree = Callable[[Path], dict[str, bytes | None]]

@@ -18,7 +18,7 @@ from attnviz.batch import run
 from attnviz.batch.manifest import Record, lines
 from attnviz.batch.report import table, write_report
 from attnviz.files import write_atomically
-from attnviz.model import Captioner
+from attnviz.captioner import Captioner
 
 Make = Callable[..., Path]
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import attnviz
-from attnviz.model import Captioner, bundled
-from attnviz.model.attention import SCORES
-from attnviz.model.checkpoint import WEIGHTS
+from attnviz.captioner import Captioner
+from attnviz.zoo import bundled
+from attnviz.captioner.attention import SCORES
+from attnviz.captioner.checkpoint import WEIGHTS
 from attnviz.data.regions import union_cover
 from attnviz.train import TrainConfig, read_config
 from attnviz.train.loop import recipe

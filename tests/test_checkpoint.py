@@ -12,19 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from attnviz.errors import ModelError
-from attnviz.model import (
-    Captioner,
-    ModelConfig,
-    load_checkpoint,
-    load_model,
-    save_checkpoint,
-    save_encoder,
-    update_card,
-)
-from attnviz.model.attention import SCORES
-from attnviz.model.checkpoint import read_meta
-from attnviz.model.vocabulary import SPECIAL, Vocabulary
-from attnviz.model.zoo import bundled
+from attnviz.captioner import Captioner, ModelConfig, load_checkpoint, save_checkpoint, save_encoder, update_card
+from attnviz.zoo import load_model
+from attnviz.captioner.attention import SCORES
+from attnviz.captioner.checkpoint import read_meta
+from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
+from attnviz.zoo import bundled
 
 STEM = "backbone.stem.weight"
 PIXELS = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
@@ -119,7 +112,7 @@ def test_damaged_files_are_one_line(how: str, tmp_path: Path) -> None:
 
 def test_names_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_checkpoint(Captioner.tiny(), tmp_path / "flickr8k-concat.safetensors")
-    monkeypatch.setattr("attnviz.model.zoo.bundled", lambda: bundled(tmp_path))
+    monkeypatch.setattr("attnviz.zoo.bundled", lambda: bundled(tmp_path))
     assert load_model().name == "tiny"
     with pytest.raises(ModelError, match="no weights for the mode dot; it has concat"):
         load_model(mode="dot")

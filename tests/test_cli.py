@@ -83,7 +83,7 @@ def test_help_names_every_command_with_the_help_that_the_command_has(cli: Run) -
 
 
 def test_choices_known_without_imports_are_the_real_ones() -> None:
-    from attnviz.model.attention import SCORES, Hard
+    from attnviz.captioner.attention import SCORES, Hard
     from attnviz.render import WRITERS
     from attnviz.render.heatmap import SCALES as REAL_SCALES
     from attnviz.render.overlay import STYLES as REAL_STYLES
@@ -192,16 +192,16 @@ def test_modes_lists_all_with_formula_and_what_the_softmax_runs_over(cli: Run) -
 
 
 def test_models_lists_what_is_bundled(cli: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnviz.model.zoo import Bundled
+    from attnviz.zoo import Bundled
 
-    monkeypatch.setattr("attnviz.model.bundled", lambda: [Bundled("small", "concat", checkpoint)])
+    monkeypatch.setattr("attnviz.zoo.bundled", lambda: [Bundled("small", "concat", checkpoint)])
     status, out, _ = cli("models")
     assert status == 0
     assert out.splitlines()[1].split()[:2] == ["small", "concat"]
     (facts,) = json.loads(cli("models", "--json").out)
     assert facts["words"] > 6
     assert facts["config"]["mode"] == "concat"
-    monkeypatch.setattr("attnviz.model.bundled", list)
+    monkeypatch.setattr("attnviz.zoo.bundled", list)
     assert "no bundled models" in cli("models").out
 
 

@@ -141,7 +141,7 @@ def test_drawing_options_reach_the_pictures(render: Run, photo: Path, tmp_path: 
 def test_threads_are_set(render: Run, photo: Path, monkeypatch: pytest.MonkeyPatch, asked: int) -> None:
     import torch
 
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
 
     seen = []
     describe = Captioner.describe

@@ -13,7 +13,7 @@ from PIL import Image
 
 from attnviz.data import Split
 from attnviz.errors import DataError
-from attnviz.model import ModelConfig, load_checkpoint
+from attnviz.captioner import ModelConfig, load_checkpoint
 from attnviz.train import DataConfig, FitConfig, TrainConfig, fit
 from attnviz.train.corpus import Joined, count, draw, sentences, teachable
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from attnviz.errors import ModelError
-from attnviz.model import Captioner
-from attnviz.model.attention import SCORES
-from attnviz.model.search import Links, beam_search
-from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
+from attnviz.captioner import Captioner
+from attnviz.captioner.attention import SCORES
+from attnviz.captioner.search import Links, beam_search
+from attnviz.captioner.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
 
 
 def pixels(count: int, seed: int = 0) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from attnviz.errors import ModelError
-from attnviz.model.encoder import (
+from attnviz.captioner.encoder import (
     BATCHNORM_EPS,
     EfficientNetLite,
     Fuse,

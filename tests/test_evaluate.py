@@ -21,7 +21,7 @@ from attnviz.evaluate.localization import Tally, centre_weights, targets
 from attnviz.evaluate.objects import names_one, score
 from attnviz.evaluate.report import random_attention
 from attnviz.photo.frame import Frame
-from attnviz.model import Captioner
+from attnviz.captioner import Captioner
 from attnviz.data.things import SYNONYMS, names_of
 
 

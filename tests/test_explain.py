@@ -12,8 +12,8 @@ from PIL import Image
 
 import attnviz
 from attnviz.errors import AttnvizError, ConfigError, ImageError
-from attnviz.model import Captioner, ModelConfig
-from attnviz.model.vocabulary import SPECIAL, Vocabulary
+from attnviz.captioner import Captioner, ModelConfig
+from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
 
 
 @pytest.fixture(scope="module")

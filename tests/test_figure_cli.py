@@ -30,7 +30,7 @@ MODES = ("concat", "dot", "general")
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny network for each of MODES."""
-    from attnviz.model import Captioner, save_checkpoint
+    from attnviz.captioner import Captioner, save_checkpoint
 
     folder = tmp_path_factory.mktemp("models")
     for mode in MODES:

@@ -184,7 +184,7 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own(tmp_path: Path, pixels:
 
 
 def test_render_switches_between_modes_on_the_page(cli: Any, photo: Path, tmp_path: Path) -> None:
-    from attnviz.model import Captioner, save_checkpoint
+    from attnviz.captioner import Captioner, save_checkpoint
 
     for mode in ("concat", "dot"):
         save_checkpoint(Captioner.tiny(mode=mode, seed=1), tmp_path / "models" / f"{mode}.safetensors")

@@ -18,10 +18,10 @@ from attnviz.data import Caption, Phrase, Record
 from attnviz.errors import AttnvizError, ConfigError, ModelError
 from attnviz.explain import explain
 from attnviz.photo.frame import Frame
-from attnviz.model import Captioner, load_checkpoint
-from attnviz.model.attention import SCORES
-from attnviz.model.checkpoint import read_meta
-from attnviz.model.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
+from attnviz.captioner import Captioner, load_checkpoint
+from attnviz.captioner.attention import SCORES
+from attnviz.captioner.checkpoint import read_meta
+from attnviz.captioner.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
 from attnviz.train import DataConfig, FitConfig, fit, read_config
 from attnviz.train.batches import EARLIER, collate, lesson
 from attnviz.train.losses import box_loss, even_loss, word_loss

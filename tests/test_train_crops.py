@@ -15,7 +15,7 @@ from toy import config, quiet
 
 from attnviz.errors import ConfigError
 from attnviz.photo.frame import Frame
-from attnviz.model import load_checkpoint
+from attnviz.captioner import load_checkpoint
 from attnviz.data.regions import union_cover
 from attnviz.train import DataConfig, fit
 from attnviz.train.crops import ASPECT, LEAST_SEEN, crop, crop_boxes, windows

@@ -16,9 +16,9 @@ from toy import config, quiet
 from attnviz.data import Caption, Record
 from attnviz.errors import DataError
 from attnviz.photo.frame import Frame
-from attnviz.model import Captioner, load_checkpoint
-from attnviz.model.search import Links
-from attnviz.model.vocabulary import END, SPECIAL, START, UNKNOWN
+from attnviz.captioner import Captioner, load_checkpoint
+from attnviz.captioner.search import Links
+from attnviz.captioner.vocabulary import END, SPECIAL, START, UNKNOWN
 from attnviz.train import DataConfig, fit
 from attnviz.train.batches import lesson
 from attnviz.train.corpus import rewrite, teachable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attnviz.model import ModelConfig
+from attnviz.captioner import ModelConfig
 from attnviz.train import DataConfig, FitConfig, TrainConfig
 
 

@@ -31,7 +31,7 @@ from attnviz.render.folder import output_errors
 from attnviz.render.writers import mp4
 
 if TYPE_CHECKING:
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
 
 MOST_PROCESSES = 64
 

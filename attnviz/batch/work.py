@@ -17,7 +17,7 @@ from attnviz.render.pictures import resized
 if TYPE_CHECKING:
     from attnviz.batch.listing import Listed
     from attnviz.photo.image import Pixels
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
     from attnviz.trace import Trace
 
 BATCH = 8

@@ -16,7 +16,7 @@ from attnviz.cli.progress import Interrupts, Meter
 from attnviz.cli.sources import page_sources
 
 if TYPE_CHECKING:
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
 
 
 def _shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:

@@ -46,7 +46,8 @@ def command(
     """
     from attnviz.data import Split
     from attnviz.evaluate import evaluate
-    from attnviz.model import find_checkpoint, load_model, update_card
+    from attnviz.captioner import update_card
+    from attnviz.zoo import find_checkpoint, load_model
 
     split, network = Split(data), load_model(model, mode, device)
     with Gauge(quiet=quiet) as gauge:

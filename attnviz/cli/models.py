@@ -9,7 +9,7 @@ import click
 from attnviz.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from attnviz.model.zoo import Bundled
+    from attnviz.zoo import Bundled
 
 
 @click.command()
@@ -19,7 +19,7 @@ def command(as_json: bool) -> None:
 
     The figures are those of the model card, measured with 'attnviz evaluate'.
     """
-    from attnviz.model import bundled
+    from attnviz.zoo import bundled
 
     models = bundled()
     if as_json:

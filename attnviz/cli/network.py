@@ -12,7 +12,7 @@ from attnviz.cli.output import INTERRUPTED, complain
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
     from attnviz.trace import Trace
 
 MOST_THREADS = 8
@@ -84,7 +84,7 @@ class Loading:
 
     def _load(self) -> None:
         try:
-            from attnviz.model import load_model
+            from attnviz.zoo import load_model
 
             self._model = load_model(*self._arguments)
         except BaseException as error:  # handed on to whoever needs the model

@@ -20,7 +20,7 @@ from attnviz.limits import BEAM
 
 if TYPE_CHECKING:
     from attnviz.data import Record, Split
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
 
 BATCH = 32
 

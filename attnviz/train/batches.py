@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.model.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
+from attnviz.captioner.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 from attnviz.data.regions import union_cover
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from attnviz.errors import ConfigError
-from attnviz.model import Captioner, load_checkpoint
-from attnviz.model.encoder import EfficientNetLite, build_backbone, load_pretrained
+from attnviz.captioner import Captioner, load_checkpoint
+from attnviz.captioner.encoder import EfficientNetLite, build_backbone, load_pretrained
 
 if TYPE_CHECKING:
-    from attnviz.model.vocabulary import Vocabulary
+    from attnviz.captioner.vocabulary import Vocabulary
     from attnviz.train.config import FitConfig, TrainConfig
 
 

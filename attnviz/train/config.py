@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from attnviz.errors import ConfigError, ModelError
-from attnviz.model.captioner import ModelConfig
+from attnviz.captioner.captioner import ModelConfig
 
 T = TypeVar("T")
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from attnviz.model.search import sample
-from attnviz.model.vocabulary import PAD, START
+from attnviz.captioner.search import sample
+from attnviz.captioner.vocabulary import PAD, START
 from attnviz.train.batches import LONGEST
 from attnviz.train.losses import advantages, critical_loss
 from attnviz.train.reward import References, Reward
 
 if TYPE_CHECKING:
-    from attnviz.model import Captioner
-    from attnviz.model.decoder import Decoder
+    from attnviz.captioner import Captioner
+    from attnviz.captioner.decoder import Decoder
     from attnviz.train.batches import Batch, Lesson
 
 

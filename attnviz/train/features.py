@@ -14,11 +14,11 @@ from torch import Tensor
 
 from attnviz.errors import DataError
 from attnviz.photo.frame import Frame
-from attnviz.model.encoder import EfficientNetLite
+from attnviz.captioner.encoder import EfficientNetLite
 
 if TYPE_CHECKING:
     from attnviz.data import Split
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
 
 BATCH = 32
 """Photos per forward pass: enough to fill two cores, little memory."""

@@ -12,7 +12,7 @@ from attnviz.train.features import inputs
 
 if TYPE_CHECKING:
     from attnviz.data import Split
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
 
 
 class Inputs(Protocol):

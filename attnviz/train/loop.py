@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from attnviz.data import Split
 from attnviz.errors import ConfigError
-from attnviz.model import load_checkpoint, save_checkpoint, save_encoder
-from attnviz.model.encoder import EfficientNetLite
-from attnviz.model.vocabulary import PAD, Vocabulary
+from attnviz.captioner import load_checkpoint, save_checkpoint, save_encoder
+from attnviz.captioner.encoder import EfficientNetLite
+from attnviz.captioner.vocabulary import PAD, Vocabulary
 from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.build import blend, build, freeze
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
@@ -34,7 +34,7 @@ from attnviz.train.optim import follow, optimiser, set_rate
 from attnviz.train.writer import written
 
 if TYPE_CHECKING:
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
     from attnviz.train.config import FitConfig
 
 Say = Callable[[str], None]

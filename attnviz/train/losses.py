@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnviz.model.vocabulary import PAD
+from attnviz.captioner.vocabulary import PAD
 
 LEAST_MASS = 1e-4
 """Floor of the mass inside the boxes, so that a lost cause does not rule the gradient."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from attnviz.model import Captioner
+    from attnviz.captioner import Captioner
     from attnviz.train.config import TrainConfig
 
 

@@ -20,16 +20,16 @@ from torch import Tensor
 from attnviz.data import Caption
 from attnviz.errors import DataError
 from attnviz.files import write_atomically
-from attnviz.model.search import Links
-from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
+from attnviz.captioner.search import Links
+from attnviz.captioner.vocabulary import END, PAD, START, UNKNOWN
 from attnviz.data.things import PERSON, names, names_of
 from attnviz.train.features import FeatureStore
 
 if TYPE_CHECKING:
     from attnviz.data import Split
-    from attnviz.model import Captioner
-    from attnviz.model.decoder import Decoder
-    from attnviz.model.vocabulary import Vocabulary
+    from attnviz.captioner import Captioner
+    from attnviz.captioner.decoder import Decoder
+    from attnviz.captioner.vocabulary import Vocabulary
     from attnviz.train.inputs import Inputs
 
 LONGEST = 16

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnviz.errors import ModelError
-from attnviz.model.attention import SCORES
-from attnviz.model.checkpoint import WEIGHTS, load_checkpoint, read_meta
+from attnviz.captioner.attention import SCORES
+from attnviz.captioner.checkpoint import WEIGHTS, load_checkpoint, read_meta
 
 if TYPE_CHECKING:
-    from attnviz.model.captioner import Captioner
+    from attnviz.captioner.captioner import Captioner
 
 DEFAULT_MODEL = "flickr8k"
 DEFAULT_MODE = "concat"

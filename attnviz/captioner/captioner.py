@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from attnviz.errors import ModelError
 from attnviz.limits import BEAM
-from attnviz.model.attention import Chooser, Hard, hard_choice
-from attnviz.model.decoder import Decoder
-from attnviz.model.encoder import Fuse, build_backbone
-from attnviz.model.search import Links, beam_search
-from attnviz.model.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
+from attnviz.captioner.attention import Chooser, Hard, hard_choice
+from attnviz.captioner.decoder import Decoder
+from attnviz.captioner.encoder import Fuse, build_backbone
+from attnviz.captioner.search import Links, beam_search
+from attnviz.captioner.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
 
 FrameKind = Literal["stretch", "letterbox", "crop"]
 

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from attnviz.errors import ModelError
 from attnviz.files import write_atomically
-from attnviz.model.captioner import Captioner, ModelConfig
-from attnviz.model.vocabulary import Vocabulary
+from attnviz.captioner.captioner import Captioner, ModelConfig
+from attnviz.captioner.vocabulary import Vocabulary
 
 VERSION = 1
 WEIGHTS = Path(__file__).parent / "weights"

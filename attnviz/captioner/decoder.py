@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnviz.model.attention import Attended, Chooser, Features, build_attention
-from attnviz.model.vocabulary import PAD
+from attnviz.captioner.attention import Attended, Chooser, Features, build_attention
+from attnviz.captioner.vocabulary import PAD
 
 LSTMState = tuple[Tensor, Tensor]
 

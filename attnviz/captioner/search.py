@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from attnviz.limits import BEAM
-from attnviz.model.vocabulary import END, PAD, START, UNKNOWN
+from attnviz.captioner.vocabulary import END, PAD, START, UNKNOWN
 
 if TYPE_CHECKING:
-    from attnviz.model.attention import Chooser
-    from attnviz.model.decoder import Decoder
-    from attnviz.model.vocabulary import Vocabulary
+    from attnviz.captioner.attention import Chooser
+    from attnviz.captioner.decoder import Decoder
+    from attnviz.captioner.vocabulary import Vocabulary
 
 LENGTH_POWER = 0.5
 """Sentences are compared by log-probability / length ** LENGTH_POWER (Wu et al. 2016, arXiv:1609.08144, with the plain
