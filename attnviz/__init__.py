@@ -1,13 +1,14 @@
 """attnviz shows where an image-to-text network looks while it writes each word.
 
-The public names are resolved on first use, so that `import attnviz` is immediate and a program that only draws saved
-traces never loads torch.
+The public names, and the packages below, are resolved on first use, so that `import attnviz` is immediate and a program
+that only draws saved traces never loads torch.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,11 @@ from attnviz.errors import AttnvizError
 if TYPE_CHECKING:
     from attnviz.explain import explain
     from attnviz.photo.frame import Frame
-    from attnviz.zoo import load_model
     from attnviz.render import draw
     from attnviz.render.figure import figure
     from attnviz.render.view import show
     from attnviz.trace import Step, Trace
+    from attnviz.zoo import load_model
 
 __all__ = ["AttnvizError", "Frame", "Step", "Trace", "__version__", "draw", "explain", "figure", "load_model", "show"]
 
@@ -36,6 +37,16 @@ _HOMES = {
     "show": "attnviz.render.view",
 }
 
+_MODULES = ("batch", "captioner", "data", "errors", "evaluate", "photo", "render", "trace", "train", "zoo")
+"""Public modules: `attnviz.batch.run(...)` works after `import attnviz`."""
+
+_MOVED = {
+    "attnviz.geometry": "attnviz.photo.frame",
+    "attnviz.image": "attnviz.photo.image",
+    "attnviz.model": "attnviz.zoo",
+}
+"""Where public names lived before 0.2: these modules can still be imported."""
+
 
 class _Package(ModuleType):
     """Keeps `attnviz.explain` the function: importing the module of that name would put the module in its place."""
@@ -45,7 +56,27 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
 
+class _Moved:
+    """Finds the modules of `_MOVED` where they are now."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(name, _Moved) if name in _MOVED else None  # type: ignore[arg-type]
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> ModuleType:
+        module = ModuleType(spec.name)
+        module.__dict__["__getattr__"] = lambda name: getattr(import_module(_MOVED[spec.name]), name)
+        return module
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        """There is nothing to run: names are looked up in the new module on use."""
+
+
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value = getattr(import_module(_HOMES[name]), name)
@@ -53,7 +84,8 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})
 
 
 sys.modules[__name__].__class__ = _Package
+sys.meta_path.append(_Moved)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from attnviz.photo import image as images_module
 from attnviz.errors import ConfigError
+from attnviz.limits import BEAM
+from attnviz.photo import image as images_module
 from attnviz.photo.frame import Frame
 from attnviz.photo.image import MAX_PIXELS, Photo, Pixels
-from attnviz.limits import BEAM
 from attnviz.trace import ImageInfo, Trace
 
 if TYPE_CHECKING:

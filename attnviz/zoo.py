@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnviz.errors import ModelError
 from attnviz.captioner.attention import SCORES
 from attnviz.captioner.checkpoint import WEIGHTS, load_checkpoint, read_meta
+from attnviz.errors import ModelError
 
 if TYPE_CHECKING:
     from attnviz.captioner.captioner import Captioner

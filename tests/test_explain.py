@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import attnviz
-from attnviz.errors import AttnvizError, ConfigError, ImageError
 from attnviz.captioner import Captioner, ModelConfig
 from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
+from attnviz.errors import AttnvizError, ConfigError, ImageError
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ WITHOUT_TORCH = (
     "trace",
     "data",
     "render",
-    *LEAVES,
+    *sorted(LEAVES),
 )
 
 
@@ -198,3 +198,19 @@ def test_public_names_are_resolved_on_first_use() -> None:
 def test_explain_is_the_function_whatever_is_imported_first() -> None:
     for first in ("import attnviz", "import attnviz.explain", "from attnviz.explain import explain"):
         loaded_by(f"{first}\nimport attnviz\nassert callable(attnviz.explain) and callable(attnviz.load_model)")
+
+
+def test_all_is_sorted_and_every_name_is_there() -> None:
+    assert attnviz.__all__ == sorted(attnviz.__all__)
+    for name in attnviz.__all__:
+        assert getattr(attnviz, name) is not None
+
+
+def test_public_modules_are_reachable_after_the_plain_import() -> None:
+    loaded_by("import attnviz\nattnviz.batch.run, attnviz.trace.Trace, attnviz.errors.ImageError, attnviz.photo.image")
+
+
+def test_public_names_can_be_imported_from_where_they_were_before_0_2() -> None:
+    code = "from attnviz.geometry import Frame\nfrom attnviz.image import load\nimport attnviz.geometry"
+    assert not loaded_by(f"{code}\nimport attnviz\nassert Frame is attnviz.Frame") & {"torch", "PIL"}
+    loaded_by("from attnviz.model import load_model\nimport attnviz\nassert load_model is attnviz.load_model")

@@ -1,10 +1,16 @@
-"""Runs that train on the toy split of the fixture `data` in a second."""
+"""Runs that train on the toy split of the fixture `data` in a second, and splits of a few small photos."""
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from attnviz.captioner import ModelConfig
+from attnviz.data import Split
 from attnviz.train import DataConfig, FitConfig, TrainConfig
 
 
@@ -17,3 +23,14 @@ def config(data: DataConfig, folder: Path, mode: str = "concat", **changes: obje
 
 def quiet(line: str) -> None:
     assert "\n" not in line
+
+
+def make_split(folder: Path, name: str, *records: dict[str, object]) -> Split:
+    with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
+        for number, record in enumerate(records):
+            path = folder / f"{name}{number}.png"
+            Image.fromarray(np.full((32, 32, 3), 40 * number, np.uint8)).save(path)
+            archive.write(path, path.name)
+            record["image"] = path.name
+    (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)))
+    return Split(folder / name)

@@ -23,8 +23,8 @@ from attnviz.batch.plan import left_to_do
 from attnviz.batch.report import write_report
 from attnviz.batch.work import Work
 from attnviz.errors import ConfigError
-from attnviz.photo.image import MAX_PIXELS
 from attnviz.limits import BEAM
+from attnviz.photo.image import MAX_PIXELS
 from attnviz.render import WRITERS, DrawOptions
 from attnviz.render.drawing import FORMATS
 from attnviz.render.folder import output_errors

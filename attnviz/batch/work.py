@@ -16,8 +16,8 @@ from attnviz.render.pictures import resized
 
 if TYPE_CHECKING:
     from attnviz.batch.listing import Listed
-    from attnviz.photo.image import Pixels
     from attnviz.captioner import Captioner
+    from attnviz.photo.image import Pixels
     from attnviz.trace import Trace
 
 BATCH = 8

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attnviz.errors import ModelError
-from attnviz.limits import BEAM
 from attnviz.captioner.attention import Chooser, Hard, hard_choice
 from attnviz.captioner.decoder import Decoder
 from attnviz.captioner.encoder import Fuse, build_backbone
 from attnviz.captioner.search import Links, beam_search
 from attnviz.captioner.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
+from attnviz.errors import ModelError
+from attnviz.limits import BEAM
 
 FrameKind = Literal["stretch", "letterbox", "crop"]
 

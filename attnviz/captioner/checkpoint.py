@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from attnviz.errors import ModelError
-from attnviz.files import write_atomically
 from attnviz.captioner.captioner import Captioner, ModelConfig
 from attnviz.captioner.vocabulary import Vocabulary
+from attnviz.errors import ModelError
+from attnviz.files import write_atomically
 
 VERSION = 1
 WEIGHTS = Path(__file__).parent / "weights"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from attnviz.limits import BEAM
 from attnviz.captioner.vocabulary import END, PAD, START, UNKNOWN
+from attnviz.limits import BEAM
 
 if TYPE_CHECKING:
     from attnviz.captioner.attention import Chooser

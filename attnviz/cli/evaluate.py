@@ -44,9 +44,9 @@ def command(
     written and compared with the given ones (BLEU); then the given captions are read, and where the network looks is
     compared with the boxes of their phrases (attention correctness, pointing game), beside three baselines.
     """
+    from attnviz.captioner import update_card
     from attnviz.data import Split
     from attnviz.evaluate import evaluate
-    from attnviz.captioner import update_card
     from attnviz.zoo import find_checkpoint, load_model
 
     split, network = Split(data), load_model(model, mode, device)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from attnviz.cli.output import INTERRUPTED, complain
 
 if TYPE_CHECKING:
-    from attnviz.photo.image import Photo
     from attnviz.captioner import Captioner
+    from attnviz.photo.image import Photo
     from attnviz.trace import Trace
 
 MOST_THREADS = 8

@@ -37,8 +37,8 @@ def sources(models: Sequence[str], modes: Sequence[str] | None) -> list[Source]:
     """
     if len(models) == 1 and not Path(models[0]).is_dir():
         return [Source(models[0], mode) for mode in modes or (None,)]
-    from attnviz.zoo import bundled
     from attnviz.captioner.checkpoint import read_meta
+    from attnviz.zoo import bundled
 
     found: list[Source] = []
     for model in models:

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attnviz.errors import DataError
 from attnviz.data.writing import read_names, read_text
+from attnviz.errors import DataError
 
 TOKEN = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]")
 """A word with what an apostrophe or a hyphen ties to it ("children's", "close-up"), or a single other mark."""

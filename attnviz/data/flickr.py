@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from attnviz.errors import DataError
 from attnviz.data.writing import Progress, check_photos, read_names, read_text, write_split
+from attnviz.errors import DataError
 
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)+) ([^\]]+)\]")
 

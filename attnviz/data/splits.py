@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from attnviz.photo import image
-from attnviz.errors import DataError, ImageError
 from attnviz.data.words import normalise
+from attnviz.errors import DataError, ImageError
+from attnviz.photo import image
 
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 """What reading a line that holds anything at all may raise."""

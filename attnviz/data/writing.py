@@ -13,9 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from attnviz.photo import image
 from attnviz.errors import DataError
 from attnviz.files import write_atomically
+from attnviz.photo import image
 
 SIDE = 224
 """Photos are squeezed to SIDE x SIDE pixels, whatever their shape: the input of the networks trained on them."""

@@ -1,6 +1,6 @@
 """Does a caption name something that is there? For photos that come with a list of objects (COCO's 80 names).
 
-A caption counts when it holds a form (`attnviz.data.things`: name, plural, synonyms) of at least one object of the photo
+A caption counts when it holds a form (`data.things`: name, plural, synonyms) of at least one object of the photo
 other than a person; photos with persons only are left out. Beside it stands the best constant caption: of all the
 captions that the model wrote, the one that would count most often if every photo were given it.
 """

@@ -15,12 +15,12 @@ from attnviz.evaluate.captions import bleu
 from attnviz.evaluate.localization import Tally, centre_weights, targets
 from attnviz.evaluate.objects import score
 from attnviz.explain import chunked
-from attnviz.photo.frame import Frame
 from attnviz.limits import BEAM
+from attnviz.photo.frame import Frame
 
 if TYPE_CHECKING:
-    from attnviz.data import Record, Split
     from attnviz.captioner import Captioner
+    from attnviz.data import Record, Split
 
 BATCH = 32
 

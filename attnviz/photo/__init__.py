@@ -1,3 +1,3 @@
-"""The photo: `image` reads files and bytes into upright RGB, `frame` says how one lies on a network's input and grid."""
+"""The photo: image.py reads files and bytes into upright RGB, frame.py says how it lies on a network's grid."""
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.trace import npz
 from attnviz._version import __version__
 from attnviz.errors import ConfigError, TraceError
 from attnviz.files import write_atomically
 from attnviz.photo.frame import Frame, Size
+from attnviz.trace import npz
 from attnviz.trace.meta import ImageInfo, Meta, json_object
 from attnviz.trace.notes import notes
 
@@ -189,7 +189,7 @@ class Trace:
         return frame.upsample(density, size, cells)
 
     def summary(self) -> dict[str, Any]:
-        """What the trace says, JSON-ready: caption, provenance, each step's numbers, and notes (see attnviz.trace.notes)."""
+        """What the trace says, JSON-ready: caption, provenance, each step's numbers, and notes (see notes.py)."""
         return {
             "caption": self.caption,
             "model": self.model,

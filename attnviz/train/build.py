@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from attnviz.errors import ConfigError
 from attnviz.captioner import Captioner, load_checkpoint
 from attnviz.captioner.encoder import EfficientNetLite, build_backbone, load_pretrained
+from attnviz.errors import ConfigError
 
 if TYPE_CHECKING:
     from attnviz.captioner.vocabulary import Vocabulary

@@ -8,8 +8,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attnviz.errors import ConfigError, ModelError
 from attnviz.captioner.captioner import ModelConfig
+from attnviz.errors import ConfigError, ModelError
 
 T = TypeVar("T")
 

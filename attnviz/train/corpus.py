@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from attnviz.data import Caption
-from attnviz.errors import DataError
 from attnviz.data.things import PERSON
+from attnviz.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attnviz.captioner.encoder import EfficientNetLite
 from attnviz.errors import DataError
 from attnviz.photo.frame import Frame
-from attnviz.captioner.encoder import EfficientNetLite
 
 if TYPE_CHECKING:
-    from attnviz.data import Split
     from attnviz.captioner import Captioner
+    from attnviz.data import Split
 
 BATCH = 32
 """Photos per forward pass: enough to fill two cores, little memory."""

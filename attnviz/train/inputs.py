@@ -11,8 +11,8 @@ from torch import Tensor
 from attnviz.train.features import inputs
 
 if TYPE_CHECKING:
-    from attnviz.data import Split
     from attnviz.captioner import Captioner
+    from attnviz.data import Split
 
 
 class Inputs(Protocol):

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnviz.data import Split
-from attnviz.errors import ConfigError
 from attnviz.captioner import load_checkpoint, save_checkpoint, save_encoder
 from attnviz.captioner.encoder import EfficientNetLite
 from attnviz.captioner.vocabulary import PAD, Vocabulary
+from attnviz.data import Split
+from attnviz.errors import ConfigError
 from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.build import blend, build, freeze
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable

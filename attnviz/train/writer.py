@@ -17,19 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.data import Caption
-from attnviz.errors import DataError
-from attnviz.files import write_atomically
 from attnviz.captioner.search import Links
 from attnviz.captioner.vocabulary import END, PAD, START, UNKNOWN
+from attnviz.data import Caption
 from attnviz.data.things import PERSON, names, names_of
+from attnviz.errors import DataError
+from attnviz.files import write_atomically
 from attnviz.train.features import FeatureStore
 
 if TYPE_CHECKING:
-    from attnviz.data import Split
     from attnviz.captioner import Captioner
     from attnviz.captioner.decoder import Decoder
     from attnviz.captioner.vocabulary import Vocabulary
+    from attnviz.data import Split
     from attnviz.train.inputs import Inputs
 
 LONGEST = 16

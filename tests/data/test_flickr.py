@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from attnviz.data import Phrase, Split
-from attnviz.errors import DataError
 from attnviz.data.flickr import make_split, read_boxes, read_captions, read_sentence
+from attnviz.errors import DataError
 
 XML = """<annotation><filename>111.jpg</filename><size><width>50</width><height>40</height><depth>3</depth></size>
 <object><name>18</name><name>19</name><bndbox><xmin>5</xmin><ymin>10</ymin><xmax>25</xmax><ymax>40</ymax></bndbox></object>

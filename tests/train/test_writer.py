@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_corpus import make_split
-from toy import config, quiet
+from toy import config, make_split, quiet
 
-from attnviz.data import Caption, Record
-from attnviz.errors import DataError
-from attnviz.photo.frame import Frame
 from attnviz.captioner import Captioner, load_checkpoint
 from attnviz.captioner.search import Links
 from attnviz.captioner.vocabulary import END, SPECIAL, START, UNKNOWN
+from attnviz.data import Caption, Record
+from attnviz.errors import DataError
+from attnviz.photo.frame import Frame
 from attnviz.train import DataConfig, fit
 from attnviz.train.batches import lesson
 from attnviz.train.corpus import rewrite, teachable

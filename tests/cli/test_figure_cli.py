@@ -207,7 +207,7 @@ def test_the_readme_names_every_option_of_its_own_with_its_default() -> None:
     from attnviz.cli.figure import command
     from attnviz.cli.render import command as render
 
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     section = readme.split("## Figures\n")[1].split("\n## ")[0]
     rows = {}
     for line in section.splitlines():
@@ -232,7 +232,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         "import sys; from attnviz.cli import run; run(['figure', '--help']); "
         "print('LOADED', *sorted({'numpy', 'torch', 'PIL', 'matplotlib'} & set(sys.modules)))"
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert found.stdout.splitlines()[-1] == "LOADED"
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from toy import make_split
 
-from attnviz.data import Split
-from attnviz.errors import DataError
 from attnviz.captioner import ModelConfig, load_checkpoint
+from attnviz.errors import DataError
 from attnviz.train import DataConfig, FitConfig, TrainConfig, fit
 from attnviz.train.corpus import Joined, count, draw, sentences, teachable
 
@@ -27,17 +24,6 @@ def test_sentences_name_the_objects() -> None:
     assert "an apple next to a wine glass" in said("apple", "wine glass")
     assert said("person", "skis", "bus") == {"a person with skis", "a person with a bus"}
     assert said("person") == {"a person"}
-
-
-def make_split(folder: Path, name: str, *records: dict[str, object]) -> Split:
-    with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
-        for number, record in enumerate(records):
-            path = folder / f"{name}{number}.png"
-            Image.fromarray(np.full((32, 32, 3), 40 * number, np.uint8)).save(path)
-            archive.write(path, path.name)
-            record["image"] = path.name
-    (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)))
-    return Split(folder / name)
 
 
 def test_photos_with_neither_captions_nor_objects_are_left_out(tmp_path: Path) -> None:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import attnviz
-from attnviz.captioner import Captioner
-from attnviz.zoo import bundled
 from attnviz.captioner.attention import SCORES
 from attnviz.captioner.checkpoint import WEIGHTS
 from attnviz.data.regions import union_cover
 from attnviz.train import TrainConfig, read_config
 from attnviz.train.loop import recipe
+from attnviz.zoo import bundled
 
-CONFIGS = Path(__file__).parents[1] / "configs"
-SAMPLES = Path(__file__).parents[1] / "sample_images"
+if TYPE_CHECKING:
+    from attnviz.captioner import Captioner
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 MODELS = [(one.name, one.mode) for one in bundled()]
 
 CELLS = ("dot", "general", "concat")  # the modes whose weights are the cells' own

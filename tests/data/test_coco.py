@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnviz.data.coco import make_lines, read_captions, read_objects, tokens
 from attnviz.data import Split
+from attnviz.data.coco import make_lines, read_captions, read_objects, tokens
 from attnviz.errors import DataError
 
 Run = Callable[..., Any]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from attnviz.errors import ModelError
 from attnviz.captioner.attention import SCORES, Hard, build_attention, hard_choice
+from attnviz.errors import ModelError
 
 B, Q, C, N, D, A = 2, 3, 5, 6, 4, 7
 

@@ -18,7 +18,6 @@ from PIL import Image
 from attnviz.errors import AttnvizError, ConfigError, ImageError, OutputError
 from attnviz.photo.frame import Frame
 from attnviz.photo.image import Photo
-from attnviz.trace.meta import ImageInfo
 from attnviz.render import WRITERS, DrawOptions, draw, write
 from attnviz.render.figure import FigureOptions
 from attnviz.render.names import is_ours, slug, step_name
@@ -28,6 +27,7 @@ from attnviz.render.pictures import Pictures
 from attnviz.render.strip import BACKGROUND, MIN_WIDTH
 from attnviz.render.writers import Job, Writer
 from attnviz.trace import Trace
+from attnviz.trace.meta import ImageInfo
 
 WORDS = ("a", "dog", "runs")
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from attnviz.errors import ModelError
 from attnviz.captioner.encoder import (
     BATCHNORM_EPS,
     EfficientNetLite,
@@ -20,6 +19,7 @@ from attnviz.captioner.encoder import (
     load_pretrained,
     round_channels,
 )
+from attnviz.errors import ModelError
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from attnviz.errors import ModelError
 from attnviz.captioner import Captioner
 from attnviz.captioner.attention import SCORES
 from attnviz.captioner.search import Links, beam_search
 from attnviz.captioner.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
+from attnviz.errors import ModelError
 
 
 def pixels(count: int, seed: int = 0) -> np.ndarray:

@@ -14,12 +14,12 @@ import pytest
 import torch
 from toy import config, quiet
 
-from attnviz.data import Caption, Record
-from attnviz.errors import ConfigError
-from attnviz.photo.frame import Frame
 from attnviz.captioner import Captioner, load_checkpoint
 from attnviz.captioner.search import sample
 from attnviz.captioner.vocabulary import END, PAD, START, UNKNOWN
+from attnviz.data import Caption, Record
+from attnviz.errors import ConfigError
+from attnviz.photo.frame import Frame
 from attnviz.train import DataConfig, fit
 from attnviz.train.batches import collate, lesson
 from attnviz.train.critical import Critic, speech

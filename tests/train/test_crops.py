@@ -13,10 +13,10 @@ from hypothesis import given, strategies as st
 from PIL import Image
 from toy import config, quiet
 
-from attnviz.errors import ConfigError
-from attnviz.photo.frame import Frame
 from attnviz.captioner import load_checkpoint
 from attnviz.data.regions import union_cover
+from attnviz.errors import ConfigError
+from attnviz.photo.frame import Frame
 from attnviz.train import DataConfig, fit
 from attnviz.train.crops import ASPECT, LEAST_SEEN, crop, crop_boxes, windows
 from attnviz.train.inputs import PixelStore

@@ -14,14 +14,14 @@ from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 from toy import config, quiet
 
-from attnviz.data import Caption, Phrase, Record
-from attnviz.errors import AttnvizError, ConfigError, ModelError
-from attnviz.explain import explain
-from attnviz.photo.frame import Frame
 from attnviz.captioner import Captioner, load_checkpoint
 from attnviz.captioner.attention import SCORES
 from attnviz.captioner.checkpoint import read_meta
 from attnviz.captioner.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
+from attnviz.data import Caption, Phrase, Record
+from attnviz.errors import AttnvizError, ConfigError, ModelError
+from attnviz.explain import explain
+from attnviz.photo.frame import Frame
 from attnviz.train import DataConfig, FitConfig, fit, read_config
 from attnviz.train.batches import EARLIER, collate, lesson
 from attnviz.train.losses import box_loss, even_loss, word_loss
@@ -299,7 +299,7 @@ def test_wrong_configurations_are_one_line(text: str, said: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(__file__).parent.parent.glob("configs/flickr8k-*.toml")), ids=lambda p: p.stem
+    "path", sorted(Path(__file__).parents[2].glob("configs/flickr8k-*.toml")), ids=lambda p: p.stem
 )
 def test_published_configurations_can_be_read(path: Path) -> None:
     config = read_config(path)

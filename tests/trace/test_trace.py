@@ -16,11 +16,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import attnviz
-from attnviz.trace import npz
 from attnviz.errors import AttnvizError, OutputError, TraceError
 from attnviz.photo.frame import Frame
+from attnviz.trace import Trace, npz
 from attnviz.trace.meta import ImageInfo
-from attnviz.trace import Trace
 
 FRAME = Frame.letterbox((30, 50), (32, 32), (4, 5))
 OTHER = Frame.stretch((9, 9), (9, 9), (5, 4))

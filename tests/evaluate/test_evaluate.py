@@ -13,7 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from attnviz.captioner import Captioner
 from attnviz.data import Caption, Phrase, Record, Split
+from attnviz.data.things import SYNONYMS, names_of
 from attnviz.errors import DataError
 from attnviz.evaluate import evaluate
 from attnviz.evaluate.captions import bleu
@@ -21,8 +23,6 @@ from attnviz.evaluate.localization import Tally, centre_weights, targets
 from attnviz.evaluate.objects import names_one, score
 from attnviz.evaluate.report import random_attention
 from attnviz.photo.frame import Frame
-from attnviz.captioner import Captioner
-from attnviz.data.things import SYNONYMS, names_of
 
 
 def bleu_by_hand(hypotheses: list[list[str]], references: list[list[list[str]]], order: int) -> float:

@@ -11,13 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from attnviz.errors import ModelError
 from attnviz.captioner import Captioner, ModelConfig, load_checkpoint, save_checkpoint, save_encoder, update_card
-from attnviz.zoo import load_model
 from attnviz.captioner.attention import SCORES
 from attnviz.captioner.checkpoint import read_meta
 from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
-from attnviz.zoo import bundled
+from attnviz.errors import ModelError
+from attnviz.zoo import bundled, load_model
 
 STEM = "backbone.stem.weight"
 PIXELS = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)

@@ -17,8 +17,8 @@ import pytest
 from attnviz.batch import run
 from attnviz.batch.manifest import Record, lines
 from attnviz.batch.report import table, write_report
-from attnviz.files import write_atomically
 from attnviz.captioner import Captioner
+from attnviz.files import write_atomically
 
 Make = Callable[..., Path]
 

@@ -16,10 +16,10 @@ import pytest
 from attnviz.cli.choices import FORMATS
 from attnviz.cli.delivery import DEMANDING, check_output
 from attnviz.errors import ConfigError, OutputError
-from attnviz.trace.meta import ImageInfo
 from attnviz.render import WRITERS
 from attnviz.render.writers.base import nothing
 from attnviz.trace import Trace
+from attnviz.trace.meta import ImageInfo
 
 Run = Callable[..., Any]
 
@@ -82,7 +82,7 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(photo: Path, tmp_path
     save(tmp_path / "t.npz")
     reading, writing = os.pipe()
     os.close(reading)
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     command = [sys.executable, "-m", "attnviz", "draw", "t.npz", "-o", "-"]
     with os.fdopen(writing, "wb") as stream:
         found = subprocess.run(
@@ -114,7 +114,7 @@ def test_streams_that_the_shell_has_closed(photo: Path, tmp_path: Path, command:
         stderr=subprocess.PIPE,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert (found.returncode, found.stderr.count("\n")) == (1, 1)
     assert said in found.stderr

@@ -89,7 +89,7 @@ def test_the_readme_tells_of_the_options_and_the_fields() -> None:
 
     from attnviz.batch.manifest import FIELDS
 
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     section = readme.split("\n## Folders\n")[1].split("\n## ")[0]
     rows = [re.findall(r"`([\w-]+)`", line.split("|")[1]) for line in section.splitlines() if line.startswith("| `")]
     told = {name for row in rows for name in row}

@@ -16,8 +16,8 @@ import pytest
 
 import attnviz
 from attnviz.batch import Outcome, run
-from attnviz.errors import AttnvizError, ConfigError, DataError, ModelError, OutputError
 from attnviz.captioner import Captioner
+from attnviz.errors import AttnvizError, ConfigError, DataError, ModelError, OutputError
 
 Make = Callable[..., Path]
 Tree = Callable[[Path], dict[str, bytes | None]]
