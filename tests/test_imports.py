@@ -20,14 +20,15 @@ LEAVES = frozenset({"_version", "errors", "files", "limits"})
 ALLOWED: dict[str, frozenset[str]] = {
     "photo": frozenset(),
     "trace": frozenset({"photo"}),
+    "network": frozenset({"photo", "trace"}),
     "data": frozenset({"photo"}),
-    "captioner": frozenset({"photo", "trace", "data"}),  # of data, the words
-    "zoo": frozenset({"captioner", "adapters"}),
-    "explain": frozenset({"photo", "captioner", "trace"}),
-    "adapters": frozenset({"photo", "trace", "captioner"}),
+    "captioner": frozenset({"photo", "trace", "network", "data"}),  # of data, the words
+    "zoo": frozenset({"captioner", "adapters", "network"}),
+    "explain": frozenset({"photo", "network", "trace"}),
+    "adapters": frozenset({"photo", "trace", "network"}),
     "render": frozenset({"photo", "trace"}),
-    "batch": frozenset({"explain", "render", "photo", "trace", "captioner"}),  # of model, its type alone
-    "evaluate": frozenset({"data", "explain", "render", "trace", "photo", "captioner"}),
+    "batch": frozenset({"explain", "render", "photo", "trace", "network"}),
+    "evaluate": frozenset({"data", "explain", "render", "trace", "photo", "captioner", "network"}),
     "train": frozenset({"data", "photo", "captioner"}),
 }
 ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use only: see the tests at the end
@@ -35,6 +36,7 @@ FORBIDDEN = {"__main__": frozenset({"cli"})}  # nobody else imports the command 
 WITHOUT_TORCH = (
     "photo",
     "trace",
+    "network",
     "data",
     "render",
     *sorted(LEAVES),

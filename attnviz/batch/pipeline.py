@@ -154,11 +154,10 @@ class Pipeline:
             torch.set_num_threads(1)
             while items := self._decoded.take(BATCH, PATIENCE):
                 start = time.perf_counter()
-                inputs = [item.input for item in items if item.input is not None]
-                columns = described(self._work, inputs)
+                columns = described(self._work, [item.inputs for item in items])
                 seconds = (time.perf_counter() - start) / len(items)
                 for item, *traces in zip(items, *columns, strict=True):
-                    item.traces, item.input = tuple(traces), None
+                    item.traces, item.inputs = tuple(traces), ()
                     item.seconds += seconds
                     self._described.put(item)
         finally:
@@ -264,4 +263,5 @@ class Pipeline:
 
 def _networks(work: Work) -> int:
     """How many threads run the network: on a CPU, one for about five that draw, which is what both take."""
-    return 1 if work.models[0].device.type != "cpu" else max(1, min(4, work.processes // 5))
+    alone = not all(model.concurrent and str(model.device) == "cpu" for model in work.models)
+    return 1 if alone else max(1, min(4, work.processes // 5))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from attnviz._version import __version__
 from attnviz.batch.listing import find
@@ -23,7 +23,7 @@ from attnviz.batch.plan import left_to_do
 from attnviz.batch.report import write_report
 from attnviz.batch.work import Work
 from attnviz.errors import ConfigError
-from attnviz.limits import BEAM
+from attnviz.network import Asked, Network
 from attnviz.photo.image import MAX_PIXELS
 from attnviz.render import WRITERS, DrawOptions
 from attnviz.render.drawing import FORMATS
@@ -31,7 +31,7 @@ from attnviz.render.folder import output_errors
 from attnviz.render.writers import mp4
 
 if TYPE_CHECKING:
-    from attnviz.captioner import Captioner
+    from attnviz.network import Hard, View
 
 MOST_PROCESSES = 64
 
@@ -86,15 +86,20 @@ class Outcome:
 
 
 def run(
-    models: Captioner | Sequence[Captioner] | Callable[[], Sequence[Captioner]],
+    models: Network | Sequence[Network] | Callable[[], Sequence[Network]],
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     formats: Sequence[str] = FORMATS,
     text: str | None = None,
-    beam: int = BEAM,
-    hard: Literal["sample", "argmax"] | None = None,
+    prompt: str | None = None,
+    beam: int | None = None,
+    hard: Hard | None = None,
     seed: int = 0,
+    layers: str = "all",
+    heads: str = "mean",
+    pieces: bool = False,
+    view: View = "all",
     max_pixels: int = MAX_PIXELS,
     glob: str | None = None,
     shard: tuple[int, int] = (1, 1),
@@ -117,7 +122,7 @@ def run(
         folder: of the photos, and the folders in it.
         out: for the results; made if it is not there.
         formats, drawing: as for `attnviz.draw`.
-        text, beam, hard, seed, max_pixels: as for `attnviz.explain`.
+        text, prompt, beam, hard, seed, layers, heads, pieces, view, max_pixels: as for `attnviz.explain`.
         glob: which files to take, such as "*.jpg" or "2024/**/*.{jpg,png}"; all images by default.
         shard: (I, N): only the I-th of N parts, which may run side by side, each with a manifest of its own.
         force: do all photos anew.
@@ -133,11 +138,11 @@ def run(
     start = time.monotonic()
     top, target = Path(folder), Path(out)
     options = _checked(formats, drawing)
+    asked = Asked(text, prompt, beam, hard, seed, layers, heads, pieces, view)
     listed = find(top, target, glob, shard)
     networks = _networks(models)
-    if text is not None:
-        networks[0].split(text)  # says so once, and not for each photo, when there is no word in it
-    asked = {"text": text, "beam": beam, "hard": hard, "seed": seed}
+    for network in networks:
+        network.check(asked)  # says so once, and not for each photo
     settings = _settings_hash(networks, options, formats, asked)
     stop = stop or threading.Event()
     with ExitStack() as stack:
@@ -199,25 +204,23 @@ def _checked(formats: Sequence[str], drawing: dict[str, Any]) -> DrawOptions:
     return DrawOptions(**drawing)
 
 
-def _networks(models: Captioner | Sequence[Captioner] | Callable[[], Sequence[Captioner]]) -> list[Captioner]:
+def _networks(models: Network | Sequence[Network] | Callable[[], Sequence[Network]]) -> list[Network]:
     if isinstance(models, Sequence):
         return list(models)
-    if hasattr(models, "fingerprint"):  # a network; it could be called too
-        return [cast("Captioner", models)]
+    if isinstance(models, Network):  # it could be called too
+        return [models]
     return list(models())
 
 
-def _settings_hash(
-    networks: Sequence[Captioner], options: DrawOptions, formats: Sequence[str], asked: dict[str, Any]
-) -> str:
+def _settings_hash(networks: Sequence[Network], options: DrawOptions, formats: Sequence[str], asked: Asked) -> str:
     """A hash of all that decides what a photo's results are."""
     settings = {
         "version": __version__,
         "models": [[model.name, model.fingerprint()] for model in networks],
         "formats": list(dict.fromkeys(formats)),
         "drawing": options.to_dict(),
-        **asked,
-        "seed": asked["seed"] if asked["hard"] == "sample" else None,
+        **asked.to_dict(),
+        "seed": asked.seed if asked.hard == "sample" else None,
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.batch.jobs import reason
 from attnviz.errors import AttnvizError, ImageError
-from attnviz.explain import Input, describe, network_input
 from attnviz.photo.image import load, peek
 from attnviz.render.pictures import resized
 
 if TYPE_CHECKING:
     from attnviz.batch.listing import Listed
-    from attnviz.captioner import Captioner
+    from attnviz.network import Asked, Network, Prepared
     from attnviz.photo.image import Pixels
     from attnviz.trace import Trace
 
 BATCH = 8
-"""Photos per forward pass. A shorter batch is filled up, so that all have one shape: see `attnviz.explain.describe`."""
+"""Photos per forward pass. A shorter batch is filled up, so that all have one shape: see `attnviz.network.Network`."""
 
 DECODING = 9
 """Bytes that a pixel takes while it is decoded: as the file has it, upright, and as RGB."""
@@ -34,18 +33,18 @@ class Work:
     Attributes:
         models: the first writes the words and is drawn; a page compares the others with it.
         top, out, staging: the folders of the photos, of the results, and of results that are not finished.
-        asked: text, beam, hard and seed, as for `attnviz.explain`.
+        asked: of the first; the others read its words.
         formats, drawing, size: as for `attnviz.draw`; `size` is the longest side, None for the photo's own.
         settings: hash of all of it, for the records.
         max_pixels: larger photos are refused.
         processes: how many draw.
     """
 
-    models: Sequence[Captioner]
+    models: Sequence[Network]
     top: Path
     out: Path
     staging: Path
-    asked: dict[str, Any]
+    asked: Asked
     formats: tuple[str, ...]
     drawing: dict[str, Any]
     size: int | None
@@ -64,15 +63,14 @@ class Item:
     seconds: float = 0.0
     stamp: tuple[int, int] = (0, 0)  # size and time of change of the file
     pixels: Pixels | None = None
-    input: Input | None = None
+    inputs: tuple[Prepared, ...] = ()  # one for each network
     traces: tuple[Trace, ...] = ()
 
     @property
     def bytes_kept(self) -> int:
         """What it takes once it is decoded."""
         assert self.pixels is not None
-        assert self.input is not None
-        return self.pixels.nbytes + self.input.pixels.nbytes
+        return self.pixels.nbytes + sum(prepared.nbytes for prepared in self.inputs)
 
 
 def bytes_of(path: Path, max_pixels: int) -> int:
@@ -94,7 +92,7 @@ def decode(item: Item, path: Path, work: Work) -> None:
     photo = load(path, max_pixels=work.max_pixels)
     if status is not None:
         item.stamp = (status.st_size, status.st_mtime_ns)
-    item.input = network_input(work.models[0], photo)
+    item.inputs = tuple(model.prepare(photo, work.asked) for model in work.models)
     item.pixels = resized(photo.pixels, work.size)
     item.seconds = time.perf_counter() - start
 
@@ -106,12 +104,12 @@ def why(path: Path, error: Exception) -> str:
     return reason(error).removeprefix(f"{AttnvizError(str(path))}: ")
 
 
-def described(work: Work, inputs: list[Input]) -> list[list[Trace]]:
+def described(work: Work, inputs: Sequence[tuple[Prepared, ...]]) -> list[list[Trace]]:
     """For each network the traces of all photos; the first writes the words that the others read."""
-    asked = {**work.asked, "fixed": BATCH}
-    text = asked.pop("text")
-    columns = [describe(work.models[0], inputs, None if text is None else [text] * len(inputs), **asked)]
-    for model in work.models[1:]:
-        texts = [text or trace.caption for trace in columns[0]]
-        columns.append(describe(model, inputs, texts, **asked))
+    columns: list[list[Trace]] = []
+    for model, prepared in zip(work.models, zip(*inputs, strict=True), strict=True):
+        asked = work.asked
+        if columns and asked.text is None:
+            asked = replace(asked, text=tuple(trace.caption for trace in columns[0]))
+        columns.append(model.describe(prepared, asked, fill=BATCH))
     return columns

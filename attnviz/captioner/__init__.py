@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attnviz.captioner.captioner import Captioner, Description, ModelConfig
+from attnviz.captioner.captioner import Captioner, Description
 from attnviz.captioner.checkpoint import load_checkpoint, save_checkpoint, save_encoder, update_card
+from attnviz.captioner.config import ModelConfig
 
 __all__ = [
     "Captioner",

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from attnviz.captioner.attention import Chooser, Hard, hard_choice
+from attnviz.captioner.config import FrameKind, ModelConfig
 from attnviz.captioner.decoder import Decoder
 from attnviz.captioner.encoder import Fuse, build_backbone
 from attnviz.captioner.search import Links, beam_search
 from attnviz.captioner.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
 from attnviz.errors import ModelError
-from attnviz.limits import BEAM
+from attnviz.limits import BEAM, MOST_BEAMS
+from attnviz.network import NOTHING_ASKED, Asked, Prepared
+from attnviz.photo.frame import Frame
+from attnviz.trace import ImageInfo, Trace
 
-FrameKind = Literal["stretch", "letterbox", "crop"]
+if TYPE_CHECKING:
+    from attnviz.photo.image import Photo
 
 Words = list[tuple[str, str]]
 """A sentence as pairs: the word as shown, and the form it is looked up in."""
@@ -30,66 +35,6 @@ LONGEST = 30
 
 GIVEN_LIMIT = 200
 """The most words that a given text may hold: more than any caption, few enough for one batch."""
-
-INPUT_LIMIT = 2048
-"""Pixels: no backbone was trained on more, and its memory grows with the square."""
-
-BEAM_LIMIT = 100
-"""The most beams: the quality of captions falls from about ten on, and memory grows with each."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Sizes and names that a network is built from; stored in its checkpoint.
-
-    Attributes:
-        mode: score function.
-        backbone: a name that `encoder.build_backbone` knows.
-        layer: the layer that a torchvision backbone is cut at; None takes its last grid.
-        input: (H, W) of the network's input, in pixels.
-        frame: how a photo becomes that input.
-        channels: C of E, after the fuse.
-        embedding, state, language, attention, reduced: sizes of the decoder, see `Decoder`.
-    """
-
-    mode: str = "concat"
-    backbone: str = "efficientnet-lite0"
-    layer: str | None = None
-    input: tuple[int, int] = (224, 224)
-    frame: FrameKind = "stretch"
-    channels: int = 384
-    embedding: int = 256
-    state: int = 384
-    language: int = 384
-    attention: int = 256
-    reduced: int = 0
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """Reads what `dataclasses.asdict` or a TOML table holds.
-
-        Raises:
-            ModelError: for an unknown key or a value of the wrong type.
-        """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ModelError(f"unknown model setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
-        config = cls(**{**values, "input": tuple(values.get("input", cls.input))})
-        sizes = (*config.input, config.channels, config.embedding, config.state, config.language, config.attention)
-        names = (config.mode, config.backbone, config.layer or "")
-        if not all(isinstance(name, str) for name in names):  # a file may hold anything
-            raise ModelError("mode, backbone and layer must be names")
-        whole = all(type(n) is int and 0 < n <= 16384 for n in sizes)
-        whole = whole and type(config.reduced) is int and 0 <= config.reduced <= 16384
-        if len(tuple(config.input)) != 2 or not whole:
-            raise ModelError(
-                "model sizes must be whole numbers from 1 to 16384, and input two of them: [height, width]"
-            )
-        if max(config.input) > INPUT_LIMIT:
-            raise ModelError(f"input must be at most {INPUT_LIMIT} pixels high and wide, not {list(config.input)}")
-        if config.frame not in ("stretch", "letterbox", "crop"):
-            raise ModelError(f"frame must be stretch, letterbox or crop, not {config.frame!r}")
-        return config
 
 
 @dataclass(frozen=True)
@@ -185,8 +130,65 @@ class Captioner(nn.Module):
         # A permuted view of (B, H, W, 3) is already channels-last, the fast layout for these convolutions.
         return self.fuse(self.backbone(batch.permute(0, 3, 1, 2).float() / 255))  # type: ignore[no-any-return]
 
+    @property
+    def concurrent(self) -> bool:
+        """Several threads may describe photos at once: nothing is kept between calls."""
+        return True
+
+    def check(self, asked: Asked) -> None:
+        """Raises ModelError for a given text without a word or with too many, and for what only other networks have."""
+        others = sorted(asked.changed().keys() - {"beam", "hard", "seed"})
+        if others:
+            raise ModelError(f"{self.name}: there is no {others[0]} to choose in this model; leave it out")
+        for text in (asked.text,) if isinstance(asked.text, str) else asked.text or ():
+            self.split(text)
+
+    def prepare(self, photo: Photo, asked: Asked = NOTHING_ASKED) -> Prepared:
+        """The photo at the size of the network's input; see `Network.prepare`."""
+        frame = Frame.of(self.frame_kind, photo.size, self.input, self.grid)
+        pixels = frame.apply(photo.pixels)
+        return Prepared(pixels, frame, ImageInfo(photo.name, photo.size, photo.sha256), pixels.nbytes)
+
+    def describe(self, prepared: Sequence[Prepared], asked: Asked, fill: int = 0) -> list[Trace]:
+        """Captions photos, or reads given words over them; see `Network.describe`.
+
+        Raises:
+            ModelError: as `check` does.
+        """
+        self.check(asked)
+        # Copies of the last photo fill the batch: an empty one might be described at greater length.
+        last = len(prepared) - 1
+        rows = [*range(len(prepared)), *[last] * max(0, fill - len(prepared))]
+        pixels = np.stack([prepared[row].inputs for row in rows])
+        given = None if asked.text is None else [asked.text_of(row) or "" for row in rows]
+        beam = BEAM if asked.beam is None else asked.beam
+        found = self.describe_pixels(
+            pixels, given, beam=beam, hard=asked.hard, seed=asked.seed, steps=self.longest if fill else 0
+        )
+        settings: dict[str, Any] = {} if given else {"beam": beam}
+        if asked.hard is not None:
+            settings["hard"] = asked.hard
+        if asked.hard == "sample":
+            settings["seed"] = asked.seed
+        settings["given"] = given is not None
+        return [
+            Trace(
+                weights=one.weights,
+                tokens=one.tokens,
+                logprobs=one.logprobs,
+                scores=one.scores,
+                channel_weights=one.channel_weights,
+                frame=photo.frame,
+                image=photo.image,
+                model=self.name,
+                mode=self.mode,
+                settings=settings if given is None else {**settings, "unknown": list(one.unknown)},
+            )
+            for photo, one in zip(prepared, found, strict=False)
+        ]
+
     @torch.inference_mode()
-    def describe(
+    def describe_pixels(
         self,
         pixels: np.ndarray | Tensor,
         texts: Sequence[str] | None = None,
@@ -218,8 +220,8 @@ class Captioner(nn.Module):
     @torch.inference_mode()
     def write(self, values: Tensor, beam: int = BEAM, hard: Hard | None = None, seed: int = 0) -> list[Words]:
         """The network's own sentences over E (B, N, C)."""
-        if type(beam) is not int or not 1 <= beam <= BEAM_LIMIT:
-            raise ModelError(f"the number of beams must be a whole number from 1 to {BEAM_LIMIT}, not {beam!r}")
+        if type(beam) is not int or not 1 <= beam <= MOST_BEAMS:
+            raise ModelError(f"the number of beams must be a whole number from 1 to {MOST_BEAMS}, not {beam!r}")
         links = Links.of(self.vocabulary)
         found = beam_search(
             self.decoder, values, beam, LONGEST, lambda step: self._chooser(hard, seed, step, step + 1), links=links

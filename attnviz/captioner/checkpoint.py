@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from attnviz.captioner.captioner import Captioner, ModelConfig
+from attnviz.captioner.captioner import Captioner
+from attnviz.captioner.config import ModelConfig
 from attnviz.captioner.vocabulary import Vocabulary
 from attnviz.errors import ModelError
 from attnviz.files import write_atomically

@@ -16,7 +16,7 @@ from attnviz.cli.progress import Interrupts, Meter
 from attnviz.cli.sources import page_sources
 
 if TYPE_CHECKING:
-    from attnviz.captioner import Captioner
+    from attnviz.network import Network
 
 
 def _shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
@@ -75,7 +75,7 @@ def command(
     ]
     given = checked(drawing)
 
-    def models() -> list[Captioner]:
+    def models() -> list[Network]:
         found = []
         for network in networks:
             network.start()

@@ -14,7 +14,7 @@ from attnviz.cli.boxes import boxes_of
 from attnviz.cli.choices import FIGURE_FORMATS, MODES
 from attnviz.cli.delivery import STDOUT, check_stdout
 from attnviz.cli.network import Loading
-from attnviz.cli.options import common_options, figure_drawing_options, figure_model_options
+from attnviz.cli.options import asked_of, common_options, figure_drawing_options, figure_model_options
 from attnviz.cli.output import FAILED, complain, note
 from attnviz.cli.photos import label, read_photo
 from attnviz.cli.places import STDIN, check_folder
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from attnviz.photo.image import Photo
     from attnviz.render.figure import Page
     from attnviz.trace import Trace
-
-ASKED = ("text", "beam", "hard", "seed")
 
 
 @click.command()
@@ -88,7 +86,7 @@ def command(
     is written.
     """
     kind = _check_output(ctx, images, out, format, as_json)
-    asked = {key: options.pop(key) for key in ASKED}
+    asked = asked_of(options)
     drawing = _checked(options)
     with ExitStack() as opened:
         networks = [

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from attnviz.cli.output import INTERRUPTED, complain
 
 if TYPE_CHECKING:
-    from attnviz.captioner import Captioner
+    from attnviz.network import Asked, Network
     from attnviz.photo.image import Photo
     from attnviz.trace import Trace
 
@@ -35,7 +35,7 @@ class Loading:
     def __init__(self, *, model: str, mode: str | None, device: str, threads: int | None) -> None:
         self._arguments = (model, mode, device)
         self._threads = threads
-        self._model: Captioner | None = None
+        self._model: Network | None = None
         self._error: BaseException | None = None
         self._handler: Any = None
         # A daemon: where it turns out meanwhile that no photo can be read, nobody waits for torch.
@@ -56,19 +56,19 @@ class Loading:
             self._handler = signal.signal(signal.SIGINT, _leave_at_once)
         self._thread.start()
 
-    def explain(self, photos: Sequence[Photo], asked: Mapping[str, Any]) -> list[Trace]:
+    def explain(self, photos: Sequence[Photo], asked: Asked) -> list[Trace]:
         """`attnviz.explain` with the model, once it is there. Raises what went wrong on the way, such as ModelError."""
         model = self.model()
         import torch
 
-        from attnviz.explain import explain
+        from attnviz.explain import explain_as
 
         # Here and not where it is loaded: OpenMP keeps this number for each thread.
         if self._threads is not None or "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
-        return explain(model, photos, **asked)
+        return explain_as(model, photos, asked)
 
-    def model(self) -> Captioner:
+    def model(self) -> Network:
         """The model, once it is there. Raises what went wrong on the way, such as ModelError."""
         self._thread.join()
         self._allow_interrupts()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,6 +12,9 @@ from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, SCALES, STYLES
 from attnviz.cli.config import apply_config
 from attnviz.cli.types import Name, Names, Size, Steps
 from attnviz.limits import BEAM, LEAST_SECONDS, MOST_SECONDS
+
+if TYPE_CHECKING:
+    from attnviz.network import Asked
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -150,6 +154,13 @@ _COMMON = (
     click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON instead of the caption."),
     click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks."),
 )
+
+
+def asked_of(options: dict[str, Any]) -> Asked:
+    """What is asked of the network, taken out of a command's options. Raises ConfigError."""
+    from attnviz.network import Asked
+
+    return Asked(**{field.name: options.pop(field.name) for field in fields(Asked) if field.name in options})
 
 
 def _decorator(options: tuple[Callable[[Any], Any], ...]) -> Callable[[F], F]:

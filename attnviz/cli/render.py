@@ -10,7 +10,7 @@ import click
 
 from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
 from attnviz.cli.network import Loading
-from attnviz.cli.options import common_options, drawing_options, model_options
+from attnviz.cli.options import asked_of, common_options, drawing_options, model_options
 from attnviz.cli.output import Report
 from attnviz.cli.photos import label, read_photo
 from attnviz.cli.places import STDIN, result_folders
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 BATCH_PHOTOS = 16
 BATCH_PIXELS = 50_000_000
 """Photos are described in batches of at most so many, and held in memory meanwhile."""
-
-ASKED = ("text", "beam", "hard", "seed")
 
 
 class Job(NamedTuple):
@@ -66,7 +64,7 @@ def command(
         raise click.UsageError("standard input can be read only once; give - once", ctx)
     formats = check_output(ctx, out, formats, len(images), as_json)
     folders = result_folders(images, None if out == STDOUT else out)
-    asked = {key: options.pop(key) for key in ASKED}
+    asked = asked_of(options)
     networks = [
         Loading(model=source.model, mode=source.mode, device=device, threads=options["threads"])
         for source in page_sources(ctx, model, mode, modes, formats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ from attnviz.errors import ModelError
 
 if TYPE_CHECKING:
     from attnviz.cli.network import Loading
+    from attnviz.network import Asked
     from attnviz.photo.image import Photo
     from attnviz.trace import Trace
 
@@ -73,11 +75,11 @@ def page_sources(
     return sources([model], modes)
 
 
-def compared(networks: Sequence[Loading], photos: Sequence[Photo], asked: dict[str, Any]) -> list[list[Trace]]:
+def compared(networks: Sequence[Loading], photos: Sequence[Photo], asked: Asked) -> list[list[Trace]]:
     """For each photo its traces, one for each network: the first writes the words, the others read the same ones."""
     columns = [networks[0].explain(photos, asked)]
     for network in networks[1:]:
         network.start()  # one after the other: each needs the machine for itself
-        texts = [asked["text"] or trace.caption for trace in columns[0]]
-        columns.append(network.explain(photos, {**asked, "text": texts}))
+        read = asked if asked.text else replace(asked, text=tuple(trace.caption for trace in columns[0]))
+        columns.append(network.explain(photos, read))
     return [list(of_one) for of_one in zip(*columns, strict=True)]

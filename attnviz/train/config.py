@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attnviz.captioner.captioner import ModelConfig
+from attnviz.captioner.config import ModelConfig
 from attnviz.errors import ConfigError, ModelError
 
 T = TypeVar("T")

@@ -321,7 +321,7 @@ def test_several_models_share_a_page(model: Captioner, tmp_path: Path, photos: M
         ({"glob": "[a"}, ConfigError, r"\[ without \]"),
         ({"glob": "*.tif"}, DataError, r"holds no file that matches '\*.tif'"),
         ({"text": "..."}, ModelError, "no word"),
-        ({"beam": 1000}, ModelError, "beams"),
+        ({"beam": 1000}, ConfigError, "beams"),
     ],
 )
 def test_wrong_settings_are_told_before_anything_is_done(

@@ -37,7 +37,8 @@ def test_round_trip(mode: str, tmp_path: Path) -> None:
     save_checkpoint(other, tmp_path / "again.safetensors", card={"note": "for a test"})
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "m.safetensors").read_bytes()
     assert (
-        other.describe(PIXELS)[0].tokens == load_model(tmp_path / "again.safetensors", mode).describe(PIXELS)[0].tokens
+        other.describe_pixels(PIXELS)[0].tokens
+        == load_model(tmp_path / "again.safetensors", mode).describe_pixels(PIXELS)[0].tokens
     )
 
 

@@ -38,7 +38,7 @@ def test_steps_one_by_one_equal_all_at_once(mode: str) -> None:
 @pytest.mark.parametrize("mode", SCORES)
 def test_a_step_knows_earlier_words_only(mode: str) -> None:
     model = Captioner.tiny(mode)
-    first, second = model.describe(np.repeat(pixels(1), 2, 0), ["a dog runs", "a dog on"])
+    first, second = model.describe_pixels(np.repeat(pixels(1), 2, 0), ["a dog runs", "a dog on"])
     np.testing.assert_allclose(first.weights, second.weights, atol=1e-6)
     np.testing.assert_allclose(first.logprobs[:2], second.logprobs[:2], atol=1e-6)
 
@@ -105,9 +105,9 @@ def test_picked_positions_equal_all_of_them(mode: str) -> None:
 
 def test_a_photo_does_not_depend_on_its_neighbours() -> None:
     model = Captioner.tiny(seed=1)
-    many = model.describe(pixels(5), beam=3)
+    many = model.describe_pixels(pixels(5), beam=3)
     for i in range(5):
-        (alone,) = model.describe(pixels(5)[i : i + 1], beam=3)
+        (alone,) = model.describe_pixels(pixels(5)[i : i + 1], beam=3)
         assert alone.tokens == many[i].tokens
         np.testing.assert_allclose(alone.weights, many[i].weights, atol=1e-5)
 
@@ -135,8 +135,8 @@ def test_at_fixed_shapes_an_image_gets_the_same_bits_whatever_its_neighbours(mod
 @pytest.mark.parametrize("hard", [None, "sample"])
 def test_padding_changes_no_more_than_rounding(mode: str, hard: Any) -> None:
     model = Captioner.tiny(mode, seed=2)
-    plain = model.describe(pixels(3), beam=2, hard=hard, seed=5)
-    for one, padded in zip(plain, model.describe(pixels(3), beam=2, hard=hard, seed=5, steps=40), strict=True):
+    plain = model.describe_pixels(pixels(3), beam=2, hard=hard, seed=5)
+    for one, padded in zip(plain, model.describe_pixels(pixels(3), beam=2, hard=hard, seed=5, steps=40), strict=True):
         assert padded.tokens == one.tokens
         np.testing.assert_allclose(padded.weights, one.weights, atol=1e-6)
         np.testing.assert_allclose(padded.logprobs, one.logprobs, atol=1e-5)
@@ -157,7 +157,7 @@ def test_a_fingerprint_is_that_of_the_weights_and_words() -> None:
 
 @pytest.mark.parametrize("mode", SCORES)
 def test_descriptions_are_distributions(mode: str) -> None:
-    for one in Captioner.tiny(mode).describe(pixels(2), beam=2):
+    for one in Captioner.tiny(mode).describe_pixels(pixels(2), beam=2):
         steps = len(one.tokens)
         assert one.weights.shape == (steps, 2, 2)
         assert one.weights.dtype == np.float32
@@ -177,7 +177,7 @@ def test_descriptions_are_distributions(mode: str) -> None:
 @pytest.mark.parametrize("mode", SCORES)
 def test_hard_sampling_repeats_with_its_seed(mode: str) -> None:
     model = Captioner.tiny(mode)
-    first, again, other = (model.describe(pixels(2), beam=2, hard="sample", seed=s) for s in (1, 1, 2))
+    first, again, other = (model.describe_pixels(pixels(2), beam=2, hard="sample", seed=s) for s in (1, 1, 2))
     for a, b in zip(first, again, strict=True):
         assert a.tokens == b.tokens
         assert np.array_equal(a.weights, b.weights)
@@ -192,14 +192,14 @@ def test_hard_sampling_repeats_with_its_seed(mode: str) -> None:
 def test_hard_search_and_reading_see_the_same_cells() -> None:
     """The words found with drawn cells have, read over the same cells, the likelihood that greedy search maximised."""
     model = Captioner.tiny(seed=3)
-    (found,) = model.describe(pixels(1), beam=1, hard="sample", seed=7)
-    (read,) = model.describe(pixels(1), [" ".join(found.tokens)], hard="sample", seed=7)
+    (found,) = model.describe_pixels(pixels(1), beam=1, hard="sample", seed=7)
+    (read,) = model.describe_pixels(pixels(1), [" ".join(found.tokens)], hard="sample", seed=7)
     assert np.array_equal(found.weights, read.weights)
     np.testing.assert_allclose(found.logprobs, read.logprobs, atol=1e-6)
 
 
 def test_given_words_are_shown_as_typed() -> None:
-    (one,) = Captioner.tiny().describe(pixels(1), ["A DOG, zebra -- runs!"])
+    (one,) = Captioner.tiny().describe_pixels(pixels(1), ["A DOG, zebra -- runs!"])
     assert one.tokens == ("A", "DOG,", "zebra", "runs!")
     assert one.unknown == ("zebra",)
 
@@ -207,18 +207,18 @@ def test_given_words_are_shown_as_typed() -> None:
 @pytest.mark.parametrize("text", ["", "  ", "... !"])
 def test_a_text_without_words_is_an_error(text: str) -> None:
     with pytest.raises(ModelError, match="no word"):
-        Captioner.tiny().describe(pixels(1), [text])
+        Captioner.tiny().describe_pixels(pixels(1), [text])
 
 
 def test_a_text_of_endless_words_is_an_error() -> None:
     with pytest.raises(ModelError, match="201 words"):
-        Captioner.tiny().describe(pixels(1), ["dog " * 201])
+        Captioner.tiny().describe_pixels(pixels(1), ["dog " * 201])
 
 
 @pytest.mark.parametrize("beam", [0, -1, 101])
 def test_the_number_of_beams_is_bounded(beam: int) -> None:
     with pytest.raises(ModelError, match="whole number from 1 to 100"):
-        Captioner.tiny().describe(pixels(1), beam=beam)
+        Captioner.tiny().describe_pixels(pixels(1), beam=beam)
 
 
 def test_vocabulary_counts_normalised_words() -> None:

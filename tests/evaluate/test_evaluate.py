@@ -141,7 +141,7 @@ def test_evaluate_counts_every_phrase(split: Split) -> None:
     for one, photo in zip(split, split.photos(), strict=True):
         frame = Frame.stretch(photo.size, model.input, model.grid)
         for caption in one.captions:
-            (read,) = model.describe(frame.apply(photo.pixels)[None], [" ".join(caption.words)])
+            (read,) = model.describe_pixels(frame.apply(photo.pixels)[None], [" ".join(caption.words)])
             mass += [
                 max((read.weights[t] * target.cover).sum() for t in range(target.start, target.end))
                 for target in targets(one, caption, frame)

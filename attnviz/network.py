@@ -1,0 +1,187 @@
+"""What attnviz asks of any model that writes words about a photo: the seam through which other people's models come in.
+
+A `Network` takes photos one by one (`prepare` keeps what its input needs, and not the photo) and describes them in
+batches (`describe` gives a `Trace` for each). `Asked` is what a user wants of it, checked once, when it is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from attnviz.errors import ConfigError
+from attnviz.limits import MOST_BEAMS
+
+if TYPE_CHECKING:
+    from attnviz.photo.frame import Frame
+    from attnviz.photo.image import Photo
+    from attnviz.trace import ImageInfo, Trace
+
+Hard = Literal["sample", "argmax"]
+View = Literal["all", "overview", "tiles"]
+
+VIEWS: tuple[View, ...] = ("all", "overview", "tiles")
+HARDS: tuple[Hard, ...] = ("sample", "argmax")
+
+
+def parse_layers(text: str) -> tuple[int, int] | None:
+    """The first and the last layer that are meant, -1 for the last there is; None for all of them ("10-20" -> (10, 20)).
+
+    Raises:
+        ConfigError: anything else.
+    """
+    match = re.fullmatch(r"(all)|(last)|([0-9]{1,4})(?:-([0-9]{1,4}))?", str(text))
+    if match is None or (match[4] and int(match[4]) < int(match[3])):
+        raise ConfigError(f"layers must be all, last, or numbers from 0 such as 8 or 10-20, not {text!r}")
+    if match[1]:
+        return None
+    return (-1, -1) if match[2] else (int(match[3]), int(match[4] or match[3]))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a network, the same for all photos of a run but for given words.
+
+    Attributes:
+        text: given words, one string for all photos or one for each; None lets the network write.
+        prompt: the question or instruction of a network that takes one; None for the network's own.
+        beam: sentences searched side by side; 1 is greedy. None for the network's own choice.
+        hard: hard attention: one cell gives the context, the best one or one drawn with `seed`.
+        seed: of `hard="sample"`.
+        layers: whose attention is shown, of a network with several: "all" (their mean), "last", or layers counted from
+            0, such as "8" or "10-20" (their mean).
+        heads: how the heads become one map: "mean", "max", or a head's number.
+        pieces: show the tokenizer's pieces instead of words.
+        view: of a photo that the network sees several times, "overview", "tiles", or "all" of them as one map.
+
+    Raises:
+        ConfigError: a value that nothing can be asked with.
+    """
+
+    text: str | Sequence[str] | None = None  # kept as a tuple
+    prompt: str | None = None
+    beam: int | None = None
+    hard: Hard | None = None
+    seed: int = 0
+    layers: str = "all"
+    heads: str = "mean"
+    pieces: bool = False
+    view: View = "all"
+
+    def __post_init__(self) -> None:
+        if self.text is not None and not isinstance(self.text, str):
+            texts: tuple[Any, ...] = tuple(self.text) if hasattr(self.text, "__iter__") else (self.text,)
+            if not all(isinstance(text, str) for text in texts):
+                raise ConfigError("text must be one string for all images, or a list with one string per image")
+            object.__setattr__(self, "text", texts)
+        if not isinstance(self.prompt, str | None):
+            raise ConfigError(f"prompt must be text, not {self.prompt!r}")
+        if self.beam is not None and (type(self.beam) is not int or not 1 <= self.beam <= MOST_BEAMS):
+            raise ConfigError(f"the number of beams must be a whole number from 1 to {MOST_BEAMS}, not {self.beam!r}")
+        if self.hard not in (None, *HARDS):
+            raise ConfigError(f"hard attention is sample or argmax, not {self.hard!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
+        if type(self.pieces) is not bool:
+            raise ConfigError(f"pieces must be True or False, not {self.pieces!r}")
+        if self.view not in VIEWS:
+            raise ConfigError(f"view must be {', '.join(VIEWS)}, not {self.view!r}")
+        parse_layers(self.layers)
+        if not re.fullmatch(r"mean|max|[0-9]{1,4}", str(self.heads)):
+            raise ConfigError(f"heads must be mean, max or a head's number from 0, not {self.heads!r}")
+
+    def text_of(self, photo: int) -> str | None:
+        """The given words for a photo, by its number from 0 among those that are described."""
+        return self.text if isinstance(self.text, str | None) else self.text[photo]
+
+    def part(self, start: int, stop: int) -> Asked:
+        """The same for photos [start, stop) alone."""
+        return self if isinstance(self.text, str | None) else replace(self, text=self.text[start:stop])
+
+    def changed(self) -> dict[str, Any]:
+        """The fields that are not as they are by default, JSON-ready; given words left out."""
+        return {
+            field.name: value
+            for field in fields(self)
+            if field.name != "text" and (value := getattr(self, field.name)) != field.default
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, JSON-ready."""
+        return {**asdict(self), "text": list(self.text) if isinstance(self.text, tuple) else self.text}
+
+
+NOTHING_ASKED = Asked()
+"""A caption, as the network itself would write it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a network needs of one photo, so that the photo itself need not be kept.
+
+    Attributes:
+        inputs: whatever the network takes, such as (h, w, 3) uint8 pixels of its input's size.
+        frame: how the photo lies on the network's input and grid.
+        image: which photo it is.
+        nbytes: the memory that `inputs` takes.
+    """
+
+    inputs: Any
+    frame: Frame
+    image: ImageInfo
+    nbytes: int
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A model that writes words about a photo and tells where it looks at each.
+
+    Attributes:
+        name: what the model is called in traces.
+        mode: its score function, or what else tells it from others of its name; None where there is no such thing.
+        device: a torch.device, or the name of one; "cpu" where there is no torch in it.
+        concurrent: whether several threads may call `describe` at once. (`prepare` always may be.)
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def mode(self) -> str | None: ...
+
+    @property
+    def device(self) -> Any: ...
+
+    @property
+    def concurrent(self) -> bool: ...
+
+    def fingerprint(self) -> str:
+        """A text that changes with whatever decides what the network says: weights, configuration, words."""
+
+    def check(self, asked: Asked) -> None:
+        """Raises AttnvizError, one line, for what the network cannot do, whatever the photo."""
+
+    def prepare(self, photo: Photo, asked: Asked = NOTHING_ASKED) -> Prepared:
+        """What `describe` needs of a photo; the photo is not kept. Called from several threads at once.
+
+        A network may have another frame and grid for every photo.
+
+        Raises:
+            AttnvizError: the photo cannot be taken, such as one of an extreme shape.
+        """
+
+    def describe(self, prepared: Sequence[Prepared], asked: Asked, fill: int = 0) -> list[Trace]:
+        """Describes photos, or reads given words over them: one trace each, in order.
+
+        Args:
+            prepared: at least one, from `prepare` with the same `asked`.
+            asked: `asked.text_of(i)` are the words given for the i-th photo.
+            fill: above 0, the network runs at the shape of a batch of so many photos, whatever their number and the
+                length of their sentences, so that a photo gets the same bits whatever stands beside it. A network that
+                works photo by photo need not look at it.
+
+        Raises:
+            AttnvizError: what `check` would have raised, or a photo the network fails on.
+        """
