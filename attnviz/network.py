@@ -27,7 +27,7 @@ HARDS: tuple[Hard, ...] = ("sample", "argmax")
 
 
 def parse_layers(text: str) -> tuple[int, int] | None:
-    """The first and the last layer that are meant, -1 for the last there is; None for all of them ("10-20" -> (10, 20)).
+    """The first and last layer that are meant, -1 for the last there is; None for all of them ("10-20" -> (10, 20)).
 
     Raises:
         ConfigError: anything else.
