@@ -138,7 +138,8 @@ def test_presets_are_named() -> None:
 def test_the_table_of_the_trace_file_is_what_a_trace_saves(tmp_path: Path) -> None:
     weights = np.full((2, 3, 4), 1 / 12, np.float32)
     channels = np.full((2, 5), 0.2, np.float32)
-    trace = attnviz.Trace(weights, ("a", "b"), np.zeros(2, np.float32), weights, channels)
+    shares, words = np.ones(2, np.float32), np.arange(2, dtype=np.int32)
+    trace = attnviz.Trace(weights, ("a", "b"), np.zeros(2, np.float32), weights, channels, on_image=shares, words=words)
     trace.save(tmp_path / "t.npz")
     with np.load(tmp_path / "t.npz", allow_pickle=False) as saved:
         rows = {row[0].strip("`"): row[1] for row in table(section("The trace file"))}
@@ -146,8 +147,8 @@ def test_the_table_of_the_trace_file_is_what_a_trace_saves(tmp_path: Path) -> No
         for name, shape in rows.items():
             axes = re.match(r"\((.*?),?\)", shape)
             assert saved[name].ndim == (len(axes[1].split(",")) if axes else 0)
-            if "float32" in shape:
-                assert saved[name].dtype == np.float32
+            for kind in ("float32", "int32"):
+                assert (kind in shape) == (saved[name].dtype == kind)
 
 
 def test_the_python_example_runs(

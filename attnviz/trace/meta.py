@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from attnviz.errors import TraceError
 from attnviz.photo.frame import Frame, Size
 
-FORMAT = 1  # version of the file
+FORMAT = 2  # version of the file; the first, of attnviz 0.1, lacks some fields and is read as well
 MAX_CHARACTERS = 2**22
+TEXTS = ("model", "mode", "layers", "heads", "view", "prompt", "text")  # the fields that are text, or nothing
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Meta(NamedTuple):
     image: ImageInfo | None = None
     model: str | None = None
     mode: str | None = None
+    layers: str | None = None
+    heads: str | None = None
+    view: str | None = None
+    prompt: str | None = None
+    text: str | None = None
     settings: Mapping[str, Any] = {}
     version: str = ""
 
@@ -49,8 +55,7 @@ class Meta(NamedTuple):
             "version": FORMAT,
             "frame": None if self.frame is None else self.frame.to_dict(),
             "image": None if self.image is None else self.image.to_dict(),
-            "model": self.model,
-            "mode": self.mode,
+            **{name: getattr(self, name) for name in TEXTS},
             "settings": dict(self.settings),
             "attnviz": self.version,
         }
@@ -75,15 +80,14 @@ class Meta(NamedTuple):
             raise TraceError(f"meta: version must be a whole number from 1, not {version!r}")
         if version > FORMAT:
             raise TraceError(f"is of version {version}, and this attnviz reads up to {FORMAT}; update attnviz")
-        for name in ("model", "mode", "attnviz"):
+        for name in (*TEXTS, "attnviz"):
             if not isinstance(fields.get(name), str | None):
                 raise TraceError(f"meta: {name} must be text, not {fields[name]!r:.40}")
         frame, image = fields.get("frame"), fields.get("image")
         return cls(
             frame=None if frame is None else Frame.from_dict(frame),
             image=None if image is None else _image(image),
-            model=fields.get("model"),
-            mode=fields.get("mode"),
+            **{name: fields.get(name) for name in TEXTS},
             settings=json_object("settings", fields.get("settings") or {}),
             version=fields.get("attnviz") or "",
         )

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from attnviz.trace.step import outside
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from attnviz.photo.frame import Frame
-    from attnviz.trace import Trace
+    from attnviz.trace.arrays import Floats
 
 # A step is near-uniform where less than a tenth of its weight would have to move to make it even, and no cell has
 # twice its even share: on the default colour scale, which reaches at least 4 times even, such a step stays in the
@@ -27,19 +29,25 @@ OUTSIDE_MEAN = 0.2
 OUTSIDE_STEP = 0.5
 
 
-def notes(trace: Trace) -> list[str]:
+def notes(weights: Floats, tokens: Sequence[str], frame: Frame | None, settings: Mapping[str, Any]) -> list[str]:
     """Sentences on dead attention (near-uniform, or the same at every step), on padding and on unknown words.
 
     The distances are total variation: half the sum of the absolute differences, the share of the weight that would
     have to move.
+
+    Args:
+        weights: (T, h, w), each step's sum 1.
+        tokens: T words.
+        frame: how photo and grid lie on each other, if that is known.
+        settings: a list of words under "unknown" is told.
     """
-    if not len(trace):
+    if not len(tokens):
         return ["There are no steps: the model ended the sentence before its first word."]
-    return [*_dead(trace), *_outside(trace), *_cropped(trace.frame), *_unknown(trace.settings)]
+    return [*_dead(weights), *_outside(weights, tokens, frame), *_cropped(frame), *_unknown(settings)]
 
 
-def _dead(trace: Trace) -> list[str]:
-    weights = trace.weights.reshape(len(trace), -1).astype(np.float64)
+def _dead(maps: Floats) -> list[str]:
+    weights = maps.reshape(len(maps), -1).astype(np.float64)
     count = weights.shape[1]
     if count == 1:
         return ["The grid has a single cell, so the attention has nothing to choose from."]
@@ -47,9 +55,9 @@ def _dead(trace: Trace) -> list[str]:
     if uniform.all():
         return ["The attention is nearly uniform at every step: the model looks everywhere alike."]
     found = []
-    if 2 * uniform.sum() >= len(trace):
-        found.append(f"The attention is nearly uniform at {uniform.sum()} of {len(trace)} steps.")
-    if len(trace) > 1 and (_variation(weights, weights.mean(axis=0)) < SAME_DISTANCE).all():
+    if 2 * uniform.sum() >= len(maps):
+        found.append(f"The attention is nearly uniform at {uniform.sum()} of {len(maps)} steps.")
+    if len(maps) > 1 and (_variation(weights, weights.mean(axis=0)) < SAME_DISTANCE).all():
         found.append("The attention is nearly the same at every step: it does not follow the words.")
     return found
 
@@ -59,21 +67,21 @@ def _variation(weights: npt.NDArray[np.float64], other: npt.NDArray[np.float64] 
     return distance
 
 
-def _outside(trace: Trace) -> list[str]:
-    if trace.frame is None:
+def _outside(weights: Floats, tokens: Sequence[str], frame: Frame | None) -> list[str]:
+    if frame is None:
         return []
-    outside = np.array([step.outside for step in trace.steps])
-    share = 1 - trace.frame.coverage().mean()
+    on_padding = outside(weights, frame)
+    share = 1 - frame.coverage().mean()
     found = []
-    if outside.mean() >= OUTSIDE_MEAN:
+    if on_padding.mean() >= OUTSIDE_MEAN:
         found.append(
-            f"{outside.mean():.0%} of the attention lies on the padding around the photo, which is {share:.0%} of the "
-            "model's input and is not drawn."
+            f"{on_padding.mean():.0%} of the attention lies on the padding around the photo, which is {share:.0%} of "
+            "the model's input and is not drawn."
         )
-    worst = int(outside.argmax())
-    if outside[worst] >= OUTSIDE_STEP:
+    worst = int(on_padding.argmax())
+    if on_padding[worst] >= OUTSIDE_STEP:
         found.append(
-            f'At step {worst} ("{trace.tokens[worst]}") {outside[worst]:.0%} of the attention lies on the padding.'
+            f'At step {worst} ("{tokens[worst]}") {on_padding[worst]:.0%} of the attention lies on the padding.'
         )
     return found
 
@@ -90,4 +98,5 @@ def _unknown(settings: Mapping[str, Any]) -> list[str]:
     words = settings.get("unknown")
     if not isinstance(words, list) or not words:
         return []
-    return [f"The model does not know {', '.join(map(str, words))}: it saw an unknown word in the place of each."]
+    quoted = ", ".join(f'"{word}"' for word in words)
+    return [f"The model does not know {quoted}: it saw an unknown word in the place of each."]

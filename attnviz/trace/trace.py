@@ -4,65 +4,41 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from attnviz._version import __version__
 from attnviz.errors import ConfigError, TraceError
 from attnviz.files import write_atomically
 from attnviz.photo.frame import Frame, Size
 from attnviz.trace import npz
+from attnviz.trace.arrays import SUM_TOLERANCE, check_distributions, floats, indices, shares, texts, word_numbers
 from attnviz.trace.meta import ImageInfo, Meta, json_object
 from attnviz.trace.notes import notes
+from attnviz.trace.step import Step, steps_of
+from attnviz.trace.words import joined_means, joined_sums, joined_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from attnviz.trace.arrays import Floats, Ints
+
 __all__ = ["ImageInfo", "Step", "Trace"]
 
-Floats = npt.NDArray[np.float32]
-
-SUM_TOLERANCE = 1e-3  # how far a step's weights may sum from 1: half precision passes
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One decoding step: a token, and where the model looked for it.
-
-    Attributes:
-        index: from 0.
-        token: the word or word piece, as shown.
-        weights: (h, w) float32, sum 1.
-        logprob: natural logarithm of the token's probability; None where it is not known.
-        entropy: of the weights, in nats: 0 for a single cell, log(h * w) for all cells alike.
-        effective_cells: exp(entropy), from 1 to h * w: how many cells share the attention.
-        change: total variation distance to the step before, 0 (the same) to 1 (nowhere the same); None at the first.
-        peak: (row, column) of the strongest cell.
-        outside: the weight that lies on padding, outside the photo; 0 where the trace has no frame.
-    """
-
-    index: int
-    token: str
-    weights: Floats
-    logprob: float | None
-    entropy: float
-    effective_cells: float
-    change: float | None
-    peak: tuple[int, int]
-    outside: float
+ARRAYS = ("weights", "logprobs", "scores", "channel_weights", "on_image", "words")  # of a trace and of its file
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """All steps of one image.
+    """All steps of one image: its words, or a tokenizer's pieces.
 
     Attributes:
         weights: (T, h, w) float32, at least 0, each step's sum 1.
-        tokens: T words. The end of the sentence is no step.
+        tokens: T words; of pieces (where there are `words`), the text that each adds, leading space and all. The end of
+            the sentence is no step.
         logprobs: (T,) float32, natural logarithms of the tokens' probabilities.
         scores: (T, h, w) float32, the scores before the softmax.
         channel_weights: (T, C) float32, each step's sum 1, of modes that attend to channels.
@@ -72,6 +48,16 @@ class Trace:
         mode: name of its score function.
         settings: whatever else made this trace, JSON-ready. A list of words under "unknown" is told by `summary`.
         version: the version of attnviz that made this; empty for the files of other programs.
+        on_image: (T,) float32 in [0, 1], the share of each step's whole attention that lies on the picture's cells,
+            before they were made to sum to 1.
+        words: (T,) int32, of pieces the number of the word that each belongs to: from 0, rising by 0 or 1.
+        layers: whose attention this is, of a network with several layers, such as "all", "last" or "10-20".
+        heads: how its heads became one map: "mean", "max", or a head's number.
+        view: of a photo that the network sees several times, which of the times: "all", "overview" or "tiles".
+        prompt: the question or instruction that the network was given.
+        text: the sentence as it was written; None where that is the tokens with spaces between.
+
+    Arrays may be numpy's or torch's, of any float type, requiring gradients or not.
 
     Raises:
         TraceError: parts that do not fit each other.
@@ -88,18 +74,25 @@ class Trace:
     mode: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
+    on_image: Floats | None = None
+    words: Ints | None = None
+    layers: str | None = None
+    heads: str | None = None
+    view: str | None = None
+    prompt: str | None = None
+    text: str | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
-        set_field(self, "tokens", _tokens(self.tokens))
-        set_field(self, "weights", _floats("weights", self.weights, ("T", "h", "w")))
+        set_field(self, "tokens", texts(self.tokens))
+        set_field(self, "weights", floats("weights", self.weights, ("T", "h", "w")))
         steps, *grid = self.weights.shape
         if steps != len(self.tokens):
             raise TraceError(f"weights of {steps} steps, but {len(self.tokens)} tokens; give one token a step")
-        _check_distributions("weights", self.weights)
+        check_distributions("weights", self.weights)
         for name, axes in (("logprobs", ("T",)), ("scores", ("T", "h", "w")), ("channel_weights", ("T", "C"))):
             if getattr(self, name) is not None:
-                set_field(self, name, _floats(name, getattr(self, name), axes))
+                set_field(self, name, floats(name, getattr(self, name), axes))
                 shape = getattr(self, name).shape
                 if shape[0] != steps or (name == "scores" and shape != self.weights.shape):
                     raise TraceError(f"{name} of shape {shape} do not fit weights of shape {self.weights.shape}")
@@ -108,7 +101,11 @@ class Trace:
         if self.scores is not None and np.isnan(self.scores).any():
             raise TraceError("scores must be numbers, not NaN")
         if self.channel_weights is not None:
-            _check_distributions("channel_weights", self.channel_weights)
+            check_distributions("channel_weights", self.channel_weights)
+        if self.on_image is not None:
+            set_field(self, "on_image", shares("on_image", self.on_image, steps))
+        if self.words is not None:
+            set_field(self, "words", word_numbers(self.words, steps))
         if self.frame is not None and list(self.frame.grid) != grid:
             raise TraceError(f"weights on a grid of {tuple(grid)} do not fit a frame of {self.frame.grid} cells")
         if self.frame is not None and self.image is not None and self.frame.photo != self.image.size:
@@ -123,8 +120,10 @@ class Trace:
 
     @property
     def caption(self) -> str:
-        """The tokens, with spaces between."""
-        return " ".join(self.tokens)
+        """The sentence: as it was written, where that is known; else the tokens, with spaces between."""
+        if self.text is not None:
+            return self.text
+        return " ".join(self.tokens) if self.words is None else "".join(self.tokens).strip()
 
     @property
     def grid(self) -> Size:
@@ -140,27 +139,33 @@ class Trace:
     @cached_property
     def steps(self) -> list[Step]:
         """Each step with what its weights say."""
-        weights = self.weights.astype(np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            entropies = -np.where(weights > 0, weights * np.log(weights), 0).sum(axis=(1, 2))
-        changes = [None, *(np.abs(np.diff(weights, axis=0)).sum(axis=(1, 2)) / 2).tolist()]
-        padding = 0.0 if self.frame is None else 1 - self.frame.coverage()
-        outside = (weights * padding).sum(axis=(1, 2))
-        logprobs = [None] * len(self) if self.logprobs is None else self.logprobs.tolist()
-        return [
-            Step(
-                index=index,
-                token=token,
-                weights=self.weights[index],
-                logprob=logprobs[index],
-                entropy=max(float(entropies[index]), 0.0),
-                effective_cells=max(math.exp(entropies[index]), 1.0),
-                change=changes[index],
-                peak=divmod(int(weights[index].argmax()), self.grid[1]),
-                outside=float(outside[index]),
-            )
-            for index, token in enumerate(self.tokens)
-        ]
+        return steps_of(self.weights, self.tokens, self.frame, self.logprobs, self.on_image)
+
+    def joined(self) -> Trace:
+        """The trace of the words that the pieces make; the trace itself where it does not tell pieces from words.
+
+        A word's map is the mean of its pieces' maps, and so are its channel weights and its share on the image; its
+        logprob is the sum of theirs. Scores, which are before the softmax, have no mean that would fit: they are left
+        out.
+        """
+        if self.words is None:
+            return self
+        words = self.words
+
+        def mean(values: Floats | None) -> Floats | None:
+            return None if values is None else joined_means(values, words)
+
+        return replace(
+            self,
+            weights=joined_means(self.weights, words),
+            tokens=joined_texts(self.tokens, words),
+            channel_weights=mean(self.channel_weights),
+            on_image=mean(self.on_image),
+            logprobs=None if self.logprobs is None else joined_sums(self.logprobs, words).astype(np.float32),
+            scores=None,
+            words=None,
+            text=self.caption,
+        )
 
     def heatmap(self, step: int, size: Size | None = None, cells: bool = False) -> Floats:
         """(H, W) float32: `heatmaps` of a single step."""
@@ -179,7 +184,7 @@ class Trace:
         Raises:
             TraceError: there is neither a frame nor a size, or no such step.
         """
-        chosen = None if steps is None else _indices(steps, len(self))
+        chosen = None if steps is None else indices(steps, len(self))
         frame = self.frame
         if frame is None:
             if size is None:
@@ -194,23 +199,15 @@ class Trace:
             "caption": self.caption,
             "model": self.model,
             "mode": self.mode,
+            "layers": self.layers,
+            "heads": self.heads,
+            "view": self.view,
+            "prompt": self.prompt,
             "image": None if self.image is None else self.image.to_dict(),
             "frame": None if self.frame is None else {"kind": self.frame.kind, **self.frame.to_dict()},
             "grid": list(self.grid),
-            "steps": [
-                {
-                    "index": step.index,
-                    "token": step.token,
-                    "probability": None if step.logprob is None else min(math.exp(step.logprob), 1.0),
-                    "entropy": step.entropy,
-                    "effective_cells": step.effective_cells,
-                    "change": step.change,
-                    "peak": list(step.peak),
-                    "outside": step.outside,
-                }
-                for step in self.steps
-            ],
-            "notes": notes(self),
+            "steps": [step.to_dict() for step in self.steps],
+            "notes": notes(self.weights, self.tokens, self.frame, self.settings),
             "settings": dict(self.settings),
             "attnviz": self.version,
         }
@@ -221,18 +218,10 @@ class Trace:
         Raises:
             OutputError: the file cannot be written.
         """
-        meta = Meta(self.frame, self.image, self.model, self.mode, self.settings, self.version)
-        arrays: dict[str, npt.NDArray[Any] | None] = {
-            "weights": self.weights,
-            "tokens": np.array(self.tokens, dtype=np.str_),
-            "logprobs": self.logprobs,
-            "scores": self.scores,
-            "channel_weights": self.channel_weights,
-            "meta": np.array(meta.dumps()),
-        }
-        write_atomically(
-            os.fspath(path), npz.dumps({name: array for name, array in arrays.items() if array is not None})
-        )
+        meta = Meta(**{name: getattr(self, name) for name in Meta._fields})
+        arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        named = {"tokens": np.array(self.tokens, dtype=np.str_), "meta": np.array(meta.dumps())}
+        write_atomically(os.fspath(path), npz.dumps({**arrays, **named}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -241,69 +230,16 @@ class Trace:
         Raises:
             TraceError: a file that is missing or malformed, in whatever way.
         """
-        names = ("weights", "tokens", "logprobs", "scores", "channel_weights")
         try:
-            arrays = npz.load(path, (*names, "meta"))
+            arrays: dict[str, Any] = npz.load(path, (*ARRAYS, "tokens", "meta"))
             for name in ("weights", "tokens"):
                 if name not in arrays:
                     raise TraceError(f"has no {name!r}; a trace has 'weights' (T, h, w) and 'tokens' (T,)")
-            tokens, meta = arrays["tokens"], arrays.get("meta", np.array("{}"))
+            tokens, meta = arrays.pop("tokens"), arrays.pop("meta", np.array("{}"))
             if tokens.dtype.kind != "U" or tokens.ndim != 1:
                 raise TraceError(f"tokens must be unicode text (T,), not {tokens.dtype} of {tokens.shape}")
             if meta.dtype.kind != "U" or meta.size != 1:
                 raise TraceError(f"meta must be one JSON string, not {meta.dtype} of {meta.shape}")
-            return cls(
-                tokens=tuple(tokens.tolist()),
-                weights=arrays["weights"],
-                logprobs=arrays.get("logprobs"),
-                scores=arrays.get("scores"),
-                channel_weights=arrays.get("channel_weights"),
-                **Meta.loads(meta.item())._asdict(),
-            )
+            return cls(tokens=tuple(tokens.tolist()), **arrays, **Meta.loads(meta.item())._asdict())
         except (TraceError, ConfigError) as error:
             raise TraceError(f"{os.fspath(path)}: {error}") from error
-
-
-def _floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
-    """`value` as a float32 array of its own that nobody can write to."""
-    array = np.asarray(value)
-    if array.dtype.kind != "f":
-        raise TraceError(f"{name} must be floating-point numbers ({', '.join(axes)}), not {array.dtype}")
-    if array.ndim != len(axes) or 0 in array.shape[1:]:
-        raise TraceError(f"{name} must have the shape ({', '.join(axes)}), not {array.shape}")
-    with np.errstate(over="ignore"):
-        array = np.array(array, np.float32, order="C")
-    array.setflags(write=False)
-    return array
-
-
-def _indices(steps: Any, count: int) -> list[int]:
-    """Steps of a trace that has `count`, as Python's indices; those below 0 count from the end."""
-    if isinstance(steps, str) or not hasattr(steps, "__iter__"):
-        raise TraceError(f"steps must be a sequence of whole numbers, not {steps!r}")
-    for step in (chosen := list(steps)):
-        if not isinstance(step, int | np.integer) or isinstance(step, bool) or not -count <= step < count:
-            raise TraceError(f"there is no step {step!r}; the trace has {count}, counted from 0")
-    return [int(step) for step in chosen]
-
-
-def _tokens(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(token, str) for token in value):
-        raise TraceError("tokens must be a tuple of strings, one a step")
-    if any("\0" in token for token in value):
-        raise TraceError("a token holds the character NUL, which no trace file can keep; leave it out")
-    return tuple(value)
-
-
-def _check_distributions(name: str, weights: Floats) -> None:
-    """Each step's weights are at least 0 and sum to 1."""
-    cells = tuple(range(1, weights.ndim))
-    sound = (np.isfinite(weights) & (weights >= 0)).all(axis=cells)
-    if not sound.all():
-        step = int(sound.argmin())
-        raise TraceError(f"{name} of step {step} are negative or no numbers; give them after the softmax")
-    sums = weights.sum(axis=cells, dtype=np.float64)
-    wrong = np.abs(sums - 1) > SUM_TOLERANCE
-    if wrong.any():
-        step = int(wrong.argmax())
-        raise TraceError(f"{name} of step {step} sum to {sums[step]:.6g}, not 1; divide each step by its sum")

@@ -7,6 +7,7 @@ import json
 import math
 import tempfile
 import zipfile
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ def full_trace() -> Trace:
         model="tiny",
         mode="concat",
         settings={"beam": 3, "text": None, "nested": {"b": [1, 2.5, "x"], "a": True}},
+        on_image=np.array([0.25, 0, 1], np.float32),
+        words=np.array([0, 0, 1], np.int32),
+        layers="10-20",
+        heads="mean",
+        view="all",
+        prompt="What is this?\nAnswer:",
+        text="a naïve 狗🐕",
     )
 
 
@@ -63,8 +71,8 @@ def message(path: Path) -> str:
 
 
 def same(left: Trace, right: Trace) -> bool:
-    arrays = ("weights", "logprobs", "scores", "channel_weights")
-    others = ("tokens", "frame", "image", "model", "mode", "settings", "version")
+    arrays = ("weights", "logprobs", "scores", "channel_weights", "on_image", "words")
+    others = tuple(field.name for field in fields(Trace) if field.name not in arrays)
     for name in arrays:
         ours, theirs = getattr(left, name), getattr(right, name)
         if (ours is None) != (theirs is None) or (ours is not None and ours.tobytes() != theirs.tobytes()):
@@ -126,17 +134,48 @@ def test_numpy_alone_reads_the_file(tmp_path: Path) -> None:
         "logprobs": ("f", (3,)),
         "scores": ("f", (3, 4, 5)),
         "channel_weights": ("f", (3, 7)),
+        "on_image": ("f", (3,)),
+        "words": ("i", (3,)),
         "meta": ("U", ()),
     }
     assert meta == {
-        "version": 1,
+        "version": 2,
         "frame": {"photo": [30, 50], "input": [32, 32], "grid": [4, 5], "resized": [19, 32], "offset": [6, 0]},
         "image": {"name": "dog\n.jpg", "size": [30, 50], "sha256": "ab" * 32},
         "model": "tiny",
         "mode": "concat",
+        "layers": "10-20",
+        "heads": "mean",
+        "view": "all",
+        "prompt": "What is this?\nAnswer:",
+        "text": "a naïve 狗🐕",
         "settings": {"beam": 3, "text": None, "nested": {"b": [1, 2.5, "x"], "a": True}},
         "attnviz": attnviz.__version__,
     }
+
+
+FILES = Path(__file__).parent / "files"
+
+
+def test_files_of_version_1_are_read_for_ever() -> None:
+    """Both were written by attnviz 0.1.0 with `render sample_images/dog.jpg --text "..."`."""
+    trace = Trace.load(FILES / "version-1-concat.npz")
+    assert (trace.tokens, trace.caption, trace.grid) == (("a", "dog", "on", "Zürich"), "a dog on Zürich", (16, 16))
+    assert (trace.model, trace.mode, trace.version) == ("flickr8k", "concat", "0.1.0")
+    assert trace.image is not None
+    assert (trace.image.name, trace.frame) == ("dog.jpg", Frame.stretch(trace.image.size, (256, 256), (16, 16)))
+    assert trace.settings["unknown"] == ["Zürich"]
+    assert trace.steps[1].peak == (7, 10)
+    assert trace.scores is not None
+    raised = np.exp(trace.scores.astype(np.float64))
+    np.testing.assert_allclose(raised / raised.sum(axis=(1, 2), keepdims=True), trace.weights, atol=1e-6)
+    assert trace.logprobs is not None
+    assert (trace.on_image, trace.words, trace.layers, trace.heads, trace.view, trace.prompt, trace.text) == (None,) * 7
+    channels = Trace.load(FILES / "version-1-channel-dot.npz")
+    assert channels.channel_weights is not None
+    assert (channels.caption, channels.channel_weights.shape) == ("a dog", (2, 256))
+    for old in (trace, channels):
+        assert same(undump(dump(old)), old)
 
 
 @pytest.mark.parametrize("kind", ["<f2", "<f4", ">f4", "<f8"])
@@ -175,15 +214,28 @@ def test_files_of_other_programs(tmp_path: Path, kind: str, writer: Any) -> None
         ({"scores": np.full((3, 4, 5), np.nan)}, "not NaN"),
         ({"channel_weights": np.full((3, 7), 0.5)}, "channel_weights of step 0 sum to 3.5"),
         ({"channel_weights": np.full((2, 4), 0.25)}, "channel_weights of shape"),
+        ({"weights": np.concatenate([weights(2), weights(1) * 0])}, "of step 2 are all 0, which is no attention"),
+        ({"on_image": np.zeros(2)}, "on_image of shape (2,) do not fit 3 steps"),
+        ({"on_image": np.array([0, 1.5, 1])}, "from 0 to 1"),
+        ({"on_image": np.array([0, np.nan, 1])}, "from 0 to 1"),
+        ({"on_image": np.array([0, 1, 1])}, "floating-point"),
+        ({"words": np.array([0, 1])}, "words must be whole numbers, one a step"),
+        ({"words": np.array([0.0, 1, 2])}, "words must be whole numbers, one a step"),
+        ({"words": np.array([1, 2, 3])}, "count from 0"),
+        ({"words": np.array([0, 2, 3])}, "rise by 0 or 1"),
+        ({"words": np.array([0, 1, 0])}, "rise by 0 or 1"),
+        ({"words": np.array([0, 2**63, 1], np.uint64)}, "rise by 0 or 1"),
         ({"meta": np.array(["{}", "{}"])}, "meta must be one JSON string"),
         ({"meta": np.array(1.5)}, "meta must be one JSON string"),
         ({"meta": np.array("{")}, "not valid JSON"),
         ({"meta": np.array("[" * 100_000)}, "not valid JSON"),
         ({"meta": np.array("[]")}, "JSON object"),
-        ({"meta": np.array('{"version": 2}')}, "update attnviz"),
+        ({"meta": np.array('{"version": 3}')}, "update attnviz"),
         ({"meta": np.array('{"version": "1"}')}, "version must be a whole number"),
         ({"meta": np.array('{"version": 0}')}, "version must be a whole number"),
         ({"meta": np.array('{"model": ["x"]}')}, "model must be text"),
+        ({"meta": np.array('{"prompt": 7}')}, "prompt must be text"),
+        ({"meta": np.array('{"view": []}')}, "view must be text"),
         ({"meta": np.array('{"settings": [1]}')}, "settings must be an object"),
         ({"meta": np.array('{"settings": {"x": NaN}}')}, "settings must be an object"),
         ({"meta": np.array('{"frame": {}}')}, "a frame has the fields"),
@@ -331,6 +383,9 @@ def test_numbers_of_the_steps() -> None:
     assert trace.density.mean(axis=(1, 2)) == pytest.approx(1)
     assert len(trace) == 3
     assert trace.caption == "a naïve 狗🐕"
+    assert replace(trace, text=None, words=None).caption == "a naïve 狗🐕"
+    assert replace(trace, text=None).caption == "anaïve狗🐕"  # pieces carry their own spaces
+    assert [step.on_image for step in trace.steps] == [0.25, 0, 1]
 
 
 def test_numbers_at_their_ends() -> None:
@@ -380,7 +435,7 @@ def test_summary_is_json_and_tells_all() -> None:
     assert summary["image"]["sha256"] == "ab" * 32
     assert [step["probability"] for step in summary["steps"]] == pytest.approx([0.5, 0.25, 1])
     assert set(summary["steps"][0]) == {
-        "index", "token", "probability", "entropy", "effective_cells", "change", "peak", "outside",
+        "index", "token", "probability", "entropy", "effective_cells", "change", "peak", "outside", "on_image",
     }  # fmt: skip
     impossible = Trace(weights(1), ("x",), logprobs=np.array([-np.inf], np.float32))
     assert json.loads(json.dumps(impossible.summary(), allow_nan=False))["steps"][0]["probability"] == 0
@@ -433,7 +488,7 @@ def test_what_a_crop_leaves_out_is_told() -> None:
 
 
 def test_unknown_words_are_told() -> None:
-    assert "does not know zebra, okapi" in notes_of(weights(), settings={"unknown": ["zebra", "okapi"]})
+    assert 'does not know "zebra", "Rex,": it saw' in notes_of(weights(), settings={"unknown": ["zebra", "Rex,"]})
     assert notes_of(weights(), settings={"unknown": []}) == ""
 
 
@@ -448,8 +503,37 @@ def test_a_trace_is_not_changed_behind_its_back() -> None:
         trace.weights[0] = 0
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32", "float64"])
+def test_torch_tensors_are_taken_as_they_are(kind: str) -> None:
+    import torch
+
+    def tensor(value: Any) -> Any:
+        return torch.tensor(value, dtype=getattr(torch, kind), requires_grad=True)
+
+    given_weights = tensor(np.full((2, 4, 4), 1 / 16))
+    trace = Trace(
+        given_weights, ("a", "b"), logprobs=tensor([-0.5, -1]), on_image=tensor([0.5, 0.25]), scores=given_weights
+    )
+    np.testing.assert_array_equal(trace.weights, 1 / 16)
+    assert trace.weights.dtype == np.float32
+    assert trace.on_image == pytest.approx([0.5, 0.25])
+    assert Trace(trace.weights, ("a", "b"), words=torch.tensor([0, 0])).joined().tokens == ("ab",)  # type: ignore[arg-type]
+
+
+def test_things_that_are_no_arrays_are_one_line() -> None:
+    import torch
+
+    class Awkward:
+        def __array__(self, *_: Any, **__: Any) -> None:
+            raise RuntimeError("no\nway")
+
+    for wrong in ([[1.0], [1.0, 2.0]], torch.eye(3).to_sparse(), Awkward()):
+        with pytest.raises(TraceError, match="weights: no array can be made of this"):
+            Trace(wrong, ("a",))  # type: ignore[arg-type]
+
+
 def test_parts_that_do_not_fit() -> None:
-    for fields, words in (
+    for wrong, words in (
         ({"tokens": ("a", "b")}, "3 steps, but 2 tokens"),
         ({"tokens": "abc"}, "tuple of strings"),
         ({"tokens": ("a", "b", 3)}, "tuple of strings"),
@@ -458,7 +542,7 @@ def test_parts_that_do_not_fit() -> None:
         ({"frame": OTHER}, "do not fit a frame"),
     ):
         with pytest.raises(TraceError, match=words):
-            Trace(**{"weights": weights(), "tokens": ("a", "b", "c"), **fields})  # type: ignore[arg-type]
+            Trace(**{"weights": weights(), "tokens": ("a", "b", "c"), **wrong})  # type: ignore[arg-type]
     assert issubclass(TraceError, AttnvizError)
 
 

@@ -1,0 +1,116 @@
+"""What people hand over, as checked numpy arrays: from numpy, from torch (which is not imported here), from lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attnviz.errors import TraceError
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+SUM_TOLERANCE = 1e-3  # how far a step's weights may sum from 1: half precision passes
+
+
+def to_numpy(name: str, value: Any) -> npt.NDArray[Any]:
+    """Numbers of any kind as a numpy array.
+
+    Torch tensors are detached and fetched from wherever they are; the short floats that numpy lacks (bfloat16) become
+    float32.
+
+    Args:
+        name: what the value is called in messages.
+
+    Raises:
+        TraceError: no array can be made of the value.
+    """
+    try:
+        if hasattr(value, "detach"):  # a torch tensor
+            value = value.detach()
+            value = (value.float() if value.is_floating_point() and value.element_size() < 4 else value).cpu().numpy()
+        array = np.asarray(value)
+    except Exception as error:  # ragged lists, sparse tensors, objects with an __array__ of their own
+        raise TraceError(f"{name}: no array can be made of this {type(value).__name__} ({error})") from error
+    if array.dtype.kind == "V" and array.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):  # of jax
+        array = array.astype(np.float32)
+    return array
+
+
+def floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
+    """`value` as a float32 array of its own, with so many axes, that nobody can write to. Raises TraceError."""
+    array = to_numpy(name, value)
+    if array.dtype.kind != "f":
+        raise TraceError(f"{name} must be floating-point numbers ({', '.join(axes)}), not {array.dtype}")
+    if array.ndim != len(axes) or 0 in array.shape[1:]:
+        raise TraceError(f"{name} must have the shape ({', '.join(axes)}), not {array.shape}")
+    with np.errstate(over="ignore"):
+        array = np.array(array, np.float32, order="C")
+    array.setflags(write=False)
+    return array
+
+
+def word_numbers(value: Any, steps: int) -> Ints:
+    """(T,) int32: the number of each piece's word, counted from 0 without a gap. Raises TraceError."""
+    array = to_numpy("words", value)
+    if array.dtype.kind not in "iu" or array.shape != (steps,):
+        raise TraceError(f"words must be whole numbers, one a step ({steps},), not {array.dtype} of {array.shape}")
+    rises = np.diff(array.astype(np.int64), prepend=-1)
+    if steps and (rises[0] != 1 or not np.isin(rises, (0, 1)).all()):
+        raise TraceError("words must count from 0 and rise by 0 or 1 from piece to piece")
+    array = array.astype(np.int32)
+    array.setflags(write=False)
+    return array
+
+
+def shares(name: str, value: Any, steps: int) -> Floats:
+    """(T,) float32 from 0 to 1. Raises TraceError."""
+    array = floats(name, value, ("T",))
+    if array.shape != (steps,):
+        raise TraceError(f"{name} of shape {array.shape} do not fit {steps} steps")
+    if not ((array >= 0) & (array <= 1 + SUM_TOLERANCE)).all():
+        raise TraceError(f"{name} must be shares, from 0 to 1")
+    array = np.minimum(array, np.float32(1))
+    array.setflags(write=False)
+    return array
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Tokens as a tuple of strings. Raises TraceError."""
+    if isinstance(value, str) or not hasattr(value, "__iter__") or not all(isinstance(text, str) for text in value):
+        raise TraceError("tokens must be a tuple of strings, one a step")
+    if any("\0" in text for text in value):
+        raise TraceError("a token holds the character NUL, which no trace file can keep; leave it out")
+    return tuple(map(str, value))  # numpy's strings too
+
+
+def indices(steps: Any, count: int) -> list[int]:
+    """Steps of a trace that has `count`, as Python's indices; those below 0 count from the end. Raises TraceError."""
+    if isinstance(steps, str) or not hasattr(steps, "__iter__"):
+        raise TraceError(f"steps must be a sequence of whole numbers, not {steps!r}")
+    for step in (chosen := list(steps)):
+        if not isinstance(step, int | np.integer) or isinstance(step, bool) or not -count <= step < count:
+            raise TraceError(f"there is no step {step!r}; the trace has {count}, counted from 0")
+    return [int(step) for step in chosen]
+
+
+def check_distributions(name: str, weights: Floats) -> None:
+    """Raises TraceError unless each step's weights, (T, ...), are at least 0 and sum to 1."""
+    cells = tuple(range(1, weights.ndim))
+    sound = (np.isfinite(weights) & (weights >= 0)).all(axis=cells)
+    if not sound.all():
+        step = int(sound.argmin())
+        raise TraceError(f"{name} of step {step} are negative or no numbers; give them after the softmax")
+    sums = weights.sum(axis=cells, dtype=np.float64)
+    wrong = np.abs(sums - 1) > SUM_TOLERANCE
+    if not wrong.any():
+        return
+    step = int(wrong.argmax())
+    if sums[step] == 0:
+        raise TraceError(
+            f"{name} of step {step} are all 0, which is no attention; leave the step out (its token too), or fill it "
+            f"with 1/{weights[0].size} to say that it looks everywhere alike"
+        )
+    raise TraceError(f"{name} of step {step} sum to {sums[step]:.6g}, not 1; divide each step by its sum")
