@@ -1,6 +1,6 @@
 PYTHON ?= python
 .DEFAULT_GOAL := help
-.PHONY: help install test quality format bench ci
+.PHONY: help install test quality format bench fuzz ci
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ format:  ## put the code into the style that quality checks
 
 bench:  ## compare the speed of drawing and starting with other libraries
 	$(PYTHON) tests/benchmarks
+
+fuzz:  ## have every reader read 20,000 damaged files
+	PYTHONPATH=tests $(PYTHON) -m fuzz
 
 ci:  ## everything CI does, in a fresh virtual environment
 	bash .ci/run
