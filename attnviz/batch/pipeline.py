@@ -46,7 +46,8 @@ class Pipeline:
         work: what is done with them.
         photos: which; taken from as there is room.
         keep: called for each photo's record once its results are in place, one at a time.
-        stop: when set, no further photo is begun, and those under way are finished.
+        stop: when set, no further photo is begun: those that are being drawn are finished, those that wait for the
+            network or for a drawing process are left for the next run.
         inherited: see `Drawer`.
     """
 
@@ -86,6 +87,8 @@ class Pipeline:
         try:
             running = len(self._threads)
             while running:
+                if self._stop.is_set():
+                    self._let_go()
                 try:
                     event = self._events.get(timeout=0.5)  # so that signals are seen on every system
                 except queue.Empty:
@@ -109,11 +112,15 @@ class Pipeline:
         finally:
             self._events.put(None)
 
+    def _let_go(self) -> None:
+        """Whoever waits for a photo, or for room for one, shall wait no longer."""
+        for stage in (self._gate, self._decoded, self._described):
+            stage.stop()
+
     def _take_down(self) -> None:
         """At the end this finds nothing to do; after an error, or when nobody wants more records, it ends all."""
         self._ending.set()
-        for stage in (self._gate, self._decoded, self._described):
-            stage.stop()
+        self._let_go()
         for drawer in list(self._drawers):
             drawer.kill()
         for thread in self._threads:
@@ -168,9 +175,9 @@ class Pipeline:
         drawer, open_items = self._start_drawer(), deque[Item]()
         while True:
             try:
-                while len(open_items) < 2 and (items := self._described.take(wait=not open_items)):
-                    open_items.append(items[0])
-                    drawer.send(self._job(items[0]))
+                while len(open_items) < 2 and (item := self._next(wait=not open_items)):
+                    open_items.append(item)
+                    drawer.send(self._job(item))
                 if not open_items:
                     break
                 answer = drawer.receive()
@@ -191,6 +198,13 @@ class Pipeline:
             self._deaths = 0
             self._finish(open_items.popleft(), answer)
         self._end_drawer(drawer)
+
+    def _next(self, wait: bool) -> Item | None:
+        """The next photo to draw; None where there is no more, or no more is wanted, or with `wait` off none now."""
+        try:
+            return next(iter(self._described.take(wait=wait)), None) if not self._stop.is_set() else None
+        except Stopped:
+            return None
 
     def _start_drawer(self) -> Drawer:
         drawer = Drawer(self._inherited)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from attnviz._version import __version__
+from attnviz.cli.choices import COMPLETING
 from attnviz.cli.output import BROKEN_PIPE, complain, explain_error, leave
 from attnviz.cli.types import suggestion
 
 COMMANDS = {
     "render": "Describe photos and draw where the network looks at each word.",
-    "batch": "Describe and draw a folder of photos; go on where it was stopped.",
+    "batch": "Describe and draw a folder of photos; go on where it stopped.",
     "figure": "Lay photos and their words out as a figure for print or slides.",
     "draw": "Draw a saved trace again, without a network.",
     "modes": "List the score functions.",
@@ -23,6 +24,7 @@ COMMANDS = {
     "train": "Train a model as a TOML file says.",
     "evaluate": "Measure a model on a data split.",
     "data": "Make training data from public downloads.",
+    "completion": "Print a script that completes attnviz's commands in a shell.",
 }
 """Name -> first line of its help, here so that listing the commands imports none; tests hold the two equal."""
 
@@ -42,13 +44,19 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise click.UsageError(f"no command is called {args[0]!r}{suggestion(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=COMMANDS[name]) for name in COMMANDS if name.startswith(incomplete)] + options
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,6 +77,10 @@ def cli(ctx: click.Context) -> None:
 
 def run(args: list[str] | None = None) -> int:
     """Runs the command line and returns its exit status; every error is one line on standard error."""
+    if COMPLETING in os.environ:
+        from attnviz.cli.shells import answer
+
+        return answer(cli)
     try:
         outcome = cli.main(args, prog_name="attnviz", standalone_mode=False)
         sys.stdout.flush()

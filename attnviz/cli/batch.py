@@ -14,6 +14,7 @@ from attnviz.cli.options import batch_common_options, drawing_options, model_opt
 from attnviz.cli.output import FAILED
 from attnviz.cli.progress import Interrupts, Meter
 from attnviz.cli.sources import page_sources
+from attnviz.cli.types import File
 
 if TYPE_CHECKING:
     from attnviz.network import Network
@@ -27,8 +28,8 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
 
 
 @click.command()
-@click.argument("folder", metavar="FOLDER")
-@click.option("-o", "--out", required=True, metavar="DIR", help="Folder for the results.")
+@click.argument("folder", metavar="FOLDER", type=File(folder=True))
+@click.option("-o", "--out", required=True, metavar="DIR", type=File(folder=True), help="Folder for the results.")
 @click.option("--glob", metavar="PATTERN", help="Which files, such as '*.jpg' or '2024/**'.  [default: all images]")
 @click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N parts of the photos.")
 @click.option("--force", is_flag=True, help="Do all photos anew, also those that are done.")
@@ -61,7 +62,7 @@ def command(
     quiet: bool,
     **drawing: Any,
 ) -> int:
-    """Describe and draw a folder of photos; go on where it was stopped.
+    """Describe and draw a folder of photos; go on where it stopped.
 
     Results of FOLDER/trip/a.jpg go to DIR/trip/a.jpg-attention/. Given again, the same command goes on where it was
     stopped: what is done is skipped. DIR/manifest.jsonl has a line for each photo. A photo that fails is named, and the

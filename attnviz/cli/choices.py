@@ -30,3 +30,7 @@ SCALES = ("shared", "uniform", "step")
 STYLES = ("heat", "spotlight", "contour")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 HARD = ("sample", "argmax")
+SHELLS = ("bash", "zsh", "fish")
+
+COMPLETING = "_ATTNVIZ_COMPLETE"
+"""Set by the scripts of `attnviz completion`, which want to know what can come next: SHELL_complete."""

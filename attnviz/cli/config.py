@@ -7,11 +7,14 @@ from typing import Any
 
 import click
 
+from attnviz.cli.choices import MODES
 from attnviz.cli.types import suggestion
 from attnviz.errors import ConfigError
 
 PACKAGED = Path(__file__).parents[1] / "configs"
 IN_SOURCE_TREE = Path(__file__).parents[2] / "configs"
+
+WEIGHTS = Path(__file__).parents[1] / "captioner" / "weights"
 
 NOT_FROM_A_FILE = frozenset({"config", "help"})
 
@@ -25,6 +28,19 @@ def presets(kind: str = "render") -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def kind_of(ctx: click.Context) -> str:
+    """Of the presets that a command takes."""
+    return "figure" if ctx.info_name == "figure" else "render"
+
+
+def model_names(ctx: click.Context | None = None) -> list[str]:
+    """The names of the bundled models, by those of their files: what they stand for need not be imported."""
+    longest = sorted(MODES, key=len, reverse=True)  # channel-dot before dot
+    stems = [path.stem for path in WEIGHTS.glob("*.safetensors")]
+    ends = [(stem, next((mode for mode in longest if stem.endswith(f"-{mode}")), None)) for stem in stems]
+    return sorted({stem.removesuffix(f"-{mode}") for stem, mode in ends if mode})
+
+
 def apply_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     """Callback of `--config`: reads the file and lays its values under the command line.
 
@@ -33,7 +49,7 @@ def apply_config(ctx: click.Context, param: click.Parameter, value: str | None) 
     """
     if value is None:
         return
-    path = _find(value, "figure" if ctx.info_name == "figure" else "render")
+    path = _find(value, kind_of(ctx))
     options = {option.name: option for option in ctx.command.params if isinstance(option, click.Option) and option.name}
     spelled = {_spelling(option): name for name, option in options.items() if name not in NOT_FROM_A_FILE}
     defaults: dict[str, Any] = {}

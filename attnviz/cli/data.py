@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from attnviz.cli.output import note
+from attnviz.cli.types import File
 
 if TYPE_CHECKING:
     from attnviz.data.writing import Progress
@@ -21,8 +22,8 @@ def command() -> None:
 
 
 @command.command("flickr8k")
-@click.option("--images", required=True, metavar="DIR", help="Folder of the photos.")
-@click.option("--captions", required=True, metavar="FILE", help="Flickr8k.token.txt.")
+@click.option("--images", required=True, metavar="DIR", type=File(folder=True), help="Folder of the photos.")
+@click.option("--captions", required=True, metavar="FILE", type=File(), help="Flickr8k.token.txt.")
 @click.option(
     "--splits",
     required=True,
@@ -30,8 +31,15 @@ def command() -> None:
     metavar="NAME=FILE",
     help="A split and its list of photos, such as train=Flickr_8k.trainImages.txt; several times for several.",
 )
-@click.option("--entities", metavar="DIR", help="Flickr30k Entities: the folder with Sentences/ and Annotations/.")
-@click.option("-o", "--out", required=True, metavar="DIR", help="Folder for SPLIT.zip and SPLIT.jsonl.")
+@click.option(
+    "--entities",
+    metavar="DIR",
+    type=File(folder=True),
+    help="Flickr30k Entities: the folder with Sentences/ and Annotations/.",
+)
+@click.option(
+    "-o", "--out", required=True, metavar="DIR", type=File(folder=True), help="Folder for SPLIT.zip and SPLIT.jsonl."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def flickr8k(images: str, captions: str, splits: tuple[str, ...], entities: str | None, out: str, quiet: bool) -> None:
     """Make SPLIT.zip and SPLIT.jsonl from Flickr8k, with the phrases and boxes of Flickr30k Entities.
@@ -50,9 +58,11 @@ def flickr8k(images: str, captions: str, splits: tuple[str, ...], entities: str 
 
 
 @command.command("coco")
-@click.option("--images", required=True, metavar="DIR", help="Folder of the photos, train2017.")
-@click.option("--captions", metavar="FILE", help="captions_train2017.json.")
-@click.option("--instances", metavar="FILE", help="instances_train2017.json, for the objects in each photo.")
+@click.option("--images", required=True, metavar="DIR", type=File(folder=True), help="Folder of the photos, train2017.")
+@click.option("--captions", metavar="FILE", type=File(), help="captions_train2017.json.")
+@click.option(
+    "--instances", metavar="FILE", type=File(), help="instances_train2017.json, for the objects in each photo."
+)
 @click.option(
     "--splits",
     required=True,
@@ -63,7 +73,9 @@ def flickr8k(images: str, captions: str, splits: tuple[str, ...], entities: str 
 @click.option(
     "--objects-only", multiple=True, metavar="NAME", help="This split gets no captions; several times for several."
 )
-@click.option("-o", "--out", required=True, metavar="DIR", help="Folder for SPLIT.zip and SPLIT.jsonl.")
+@click.option(
+    "-o", "--out", required=True, metavar="DIR", type=File(folder=True), help="Folder for SPLIT.zip and SPLIT.jsonl."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def coco(
     images: str,

@@ -12,6 +12,7 @@ from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
 from attnviz.cli.options import common_options, drawing_options
 from attnviz.cli.output import Report, note
 from attnviz.cli.places import result_folders
+from attnviz.cli.types import File
 from attnviz.errors import ImageError, TraceError
 
 if TYPE_CHECKING:
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", metavar="TRACE.npz")
+@click.argument("file", metavar="TRACE.npz", type=File())
 @click.option(
-    "--image", metavar="IMAGE", help="The photo.  [default: the one the trace names, beside it or a folder up]"
+    "--image",
+    metavar="IMAGE",
+    type=File(),
+    help="The photo.  [default: the one the trace names, beside it or a folder up]",
 )
-@click.option("-o", "--out", metavar="DIR", help="Folder for the results; - writes one file to standard output.")
+@click.option(
+    "-o",
+    "--out",
+    metavar="DIR",
+    type=File(folder=True),
+    help="Folder for the results; - writes one file to standard output.",
+)
 @drawing_options
 @common_options
 @click.pass_context

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from attnviz.cli.choices import DEVICES, MODES
+from attnviz.cli.config import model_names
 from attnviz.cli.output import note
 from attnviz.cli.progress import Gauge
 from attnviz.cli.tables import print_table
-from attnviz.cli.types import Name
+from attnviz.cli.types import File, Name
 from attnviz.limits import BEAM
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
-@click.argument("data", metavar="DATA")
+@click.argument("model", metavar="MODEL", type=File(model_names))
+@click.argument("data", metavar="DATA", type=File())
 @click.option(
     "-m", "--mode", type=Name("mode", MODES), metavar="MODE", help="Which of a bundled model's score functions."
 )
@@ -73,13 +74,13 @@ def _show(report: Report) -> None:
     click.echo(f"{report.model}, {report.mode}, on {report.photos} photos of {report.data}, {report.beam} beams\n")
     if report.bleu:
         scores = [f"{value:.2f}" for value in report.bleu.values()]
-        print_table([("captions", *report.bleu), ("model", *scores)], numbers=True)
+        print_table([("captions", *report.bleu), ("model", *scores)], numbers=1)
     if report.localization:
         click.echo()
         rows: list[tuple[str, ...]] = [("attention", "correctness", "pointing", "phrases")]
         for who, found in report.localization.items():
             rows.append((who, f"{found['correctness']:.4f}", f"{found['pointing']:.4f}", f"{found['phrases']:.0f}"))
-        print_table(rows, numbers=True)
+        print_table(rows, numbers=1)
     if report.objects:
         named, constant, photos = (float(report.objects[key]) for key in ("named", "constant", "photos"))
         said = report.objects["constant caption"]

@@ -12,6 +12,7 @@ import click
 
 from attnviz.cli.boxes import boxes_of
 from attnviz.cli.choices import FIGURE_FORMATS, MODES
+from attnviz.cli.config import model_names
 from attnviz.cli.delivery import STDOUT, check_stdout
 from attnviz.cli.network import Loading
 from attnviz.cli.options import asked_of, common_options, figure_drawing_options, figure_model_options
@@ -19,7 +20,7 @@ from attnviz.cli.output import FAILED, complain, note
 from attnviz.cli.photos import label, read_photo
 from attnviz.cli.places import STDIN, check_folder
 from attnviz.cli.sources import compared, sources
-from attnviz.cli.types import Name, Names, Paths, Width
+from attnviz.cli.types import File, Name, Names, Paths, Width
 from attnviz.errors import AttnvizError, OutputError, one_line
 from attnviz.files import write_atomically
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("-o", "--out", required=True, metavar="FILE", help="fig.pdf, fig.svg or fig.png; - is standard output.")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=File())
+@click.option(
+    "-o", "--out", required=True, metavar="FILE", type=File(), help="fig.pdf, fig.svg or fig.png; - is standard output."
+)
 @click.option(
     "-f", "--format", type=Name("format", FIGURE_FORMATS), help="Of the file.  [default: by its suffix; of -, pdf]"
 )
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     "models",
-    type=Paths(),
+    type=Paths(model_names),
     default="flickr8k",
     show_default=True,
     metavar="NAME|PATH,...",
@@ -50,13 +53,15 @@ if TYPE_CHECKING:
 )
 @figure_model_options
 @click.option("--words", metavar="dog,frisbee", help="Draw only these words.  [default: all]")
-@click.option("--boxes", metavar="FILE", help="Outline the boxes that a JSON file holds, as the README says.")
+@click.option(
+    "--boxes", metavar="FILE", type=File(), help="Outline the boxes that a JSON file holds, as the README says."
+)
 @click.option("--columns", metavar="N", type=click.IntRange(1, 100), help="Panels side by side.  [default: what fits]")
 @click.option("--width", type=Width(), metavar="3.25in|85mm", default="6.5in", show_default=True, help="Of the page.")
 @click.option(
     "--dpi", metavar="N", type=click.IntRange(20, 2400), default=300, show_default=True, help="Dots an inch of photos."
 )
-@click.option("--font", metavar="NAME|PATH", help="Font of the words.  [default: DejaVu Sans]")
+@click.option("--font", metavar="NAME|PATH", type=File(), help="Font of the words.  [default: DejaVu Sans]")
 @click.option(
     "--font-size", metavar="POINTS", type=click.FloatRange(3, 144), default=8, show_default=True, help="Of the words."
 )

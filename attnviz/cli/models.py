@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def command(as_json: bool) -> None:
     """List the bundled models.
 
-    The figures are those of the model card, measured with 'attnviz evaluate'.
+    'attnviz render --model MODEL --mode MODE' takes one; without them it takes the default. The figures are those of
+    the model card, measured with 'attnviz evaluate'.
     """
     from attnviz.zoo import bundled
 
@@ -27,30 +29,51 @@ def command(as_json: bool) -> None:
 
         click.echo(json.dumps([_facts(model) for model in models], indent=2))
     elif models:
-        heading: tuple[str, ...] = ("model", "mode", "size", "input", "backbone", "trained on", "figures")
-        print_table([heading, *map(_row, models)])
+        _print(models)
     else:
         click.echo("no bundled models; train one with 'attnviz train', or name a checkpoint with --model")
 
 
+def _print(models: Sequence[Bundled]) -> None:
+    """A table of what differs, and below it, once for all models alike, what they are made of."""
+    facts = [_facts(model) for model in models]
+    figures = [(one["card"] or {}).get("figures") or {} for one in facts]
+    measured = tuple(dict.fromkeys(name for some in figures for name in some))
+    rows = [
+        (
+            model.name,
+            model.mode,
+            "default" if one["default"] else "",
+            f"{one['size'] / 1e6:.0f} MB",
+            *(f"{some[name]:g}" if name in some else "-" for name in measured),
+        )
+        for model, one, some in zip(models, facts, figures, strict=True)
+    ]
+    print_table([("model", "mode", "", "size", *measured), *rows], numbers=3, names=2)
+    made: dict[str, dict[str, None]] = {}
+    for model, one in zip(models, facts, strict=True):
+        config = one["config"]
+        of = f"{config['backbone']}, input {config['input'][0]}x{config['input'][1]}"
+        learned = (one["card"] or {}).get("trained on")
+        made.setdefault(f"{of}, trained on {learned}" if learned else of, {})[model.name] = None
+    click.echo()
+    for text, names in made.items():
+        click.echo(click.wrap_text(f"{', '.join(names)}: {text}", 78, subsequent_indent="  "))
+
+
 def _facts(model: Bundled) -> dict[str, Any]:
+    from attnviz.zoo import DEFAULT_MODE, DEFAULT_MODEL
+
     meta = model.meta()
     facts = {key: meta.get(key) for key in ("config", "card", "encoder")}
-    return {"name": model.name, "mode": model.mode, "bytes": model.bytes, "words": len(meta["vocabulary"]), **facts}
-
-
-def _row(model: Bundled) -> tuple[str, ...]:
-    facts = _facts(model)
-    config, card = facts["config"], facts["card"] or {}
-    figures = card.get("figures") or {}
     shared = facts["encoder"]
     size = model.bytes + (model.path.with_name(shared["file"]).stat().st_size if shared else 0)
-    return (
-        model.name,
-        model.mode,
-        f"{size / 1e6:.0f} MB",
-        "{}x{}".format(*config["input"]),
-        config["backbone"],
-        card.get("trained on") or "-",
-        ", ".join(f"{name} {value:g}" for name, value in figures.items()) or "-",
-    )
+    return {
+        "name": model.name,
+        "mode": model.mode,
+        "default": (model.name, model.mode) == (DEFAULT_MODEL, DEFAULT_MODE),
+        "bytes": model.bytes,
+        "size": size,
+        "words": len(meta["vocabulary"]),
+        **facts,
+    }

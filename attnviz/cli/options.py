@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, SCALES, STYLES
-from attnviz.cli.config import apply_config
-from attnviz.cli.types import Name, Names, Size, Steps
+from attnviz.cli.config import apply_config, kind_of, model_names, presets
+from attnviz.cli.types import ColourMap, File, Name, Names, Size, Steps
 from attnviz.limits import BEAM, LEAST_SECONDS, MOST_SECONDS
 
 if TYPE_CHECKING:
@@ -36,7 +36,12 @@ _MODEL = (
         help="Score function: " + ", ".join(MODES) + ".  [default: concat]",
     ),
     click.option(
-        "--model", default="flickr8k", show_default=True, metavar="NAME|PATH", help="Bundled model or checkpoint file."
+        "--model",
+        default="flickr8k",
+        show_default=True,
+        type=File(model_names),
+        metavar="NAME|PATH",
+        help="Bundled model or checkpoint file.",
     ),
     click.option(
         "--text", callback=_words, metavar="WORDS", help="Show where it looks at these words, instead of its own."
@@ -87,7 +92,9 @@ _DRAWING = (
         show_default=True,
         help="Colour where it looks, darkness where it does not, or lines around 50 and 90 % of the weight.",
     ),
-    click.option("--cmap", metavar="NAME", default="plasma", show_default=True, help="Any matplotlib colormap."),
+    click.option(
+        "--cmap", metavar="NAME", type=ColourMap(), default="plasma", show_default=True, help="Any matplotlib colormap."
+    ),
     click.option(
         "--opacity", metavar="X", type=click.FloatRange(0, 1), help="Of the strongest colour.  [default: the style's]"
     ),
@@ -149,6 +156,7 @@ _COMMON = (
         expose_value=False,
         callback=apply_config,
         metavar="FILE.toml|PRESET",
+        type=File(lambda ctx: presets(kind_of(ctx))),
         help="Take options from a file; the command line wins.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON instead of the caption."),

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 
+from attnviz.cli.bar import Bar, fits, say
 from attnviz.errors import AttnvizError, one_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rich.progress import Progress
-
     from attnviz.trace import Trace
 
 
@@ -37,7 +36,7 @@ def note(message: str) -> None:
 
 def _print_error(line: str) -> None:
     with suppress(OSError):  # standard error is closed: there is nobody left to tell
-        click.echo(one_line(line), err=True)
+        say(one_line(line), err=True)
 
 
 def explain_error(error: BaseException) -> tuple[str, int]:
@@ -94,8 +93,9 @@ class Report:
     ) -> None:
         self._json, self._quiet, self._captions_to_error = as_json, quiet, captions_to_error
         self._results: list[dict[str, Any]] = []
-        self._failures = 0
-        self._bar = progress_bar(total) if total > 1 and not quiet and sys.stderr.isatty() else None
+        self._total, self._done, self._failures = total, 0, 0
+        self._began, self._place = time.monotonic(), Path()
+        self._bar = Bar(total) if total > 1 and not quiet and fits() else None
 
     @property
     def status(self) -> int:
@@ -121,22 +121,27 @@ class Report:
             place = {"folder": None if folder is None else str(folder), "files": [file.name for file in files]}
             self._results.append({"source": name, **place, **summary})
         else:
-            click.echo(one_line(f"{name}: {trace.caption}"), err=self._captions_to_error)
+            say(one_line(f"{name}: {trace.caption}"), err=self._captions_to_error)
         if not self._quiet:
             for remark in summary["notes"]:
                 note(f"{name}: {remark}")
             if folder is not None and self._bar is None:
                 note(f"{name}: {len(files)} files in {folder}{os.sep}")
+        self._done += 1
+        self._place = self._place if folder is None else folder.parent
         self._advance()
 
     def __enter__(self) -> Self:
         if self._bar is not None:
-            self._bar.start()
+            self._bar.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.__exit__(kind, *error)
+        if self._total > 1 and not self._quiet and kind is None:
+            told = f"{self._done} done, {self._failures} failed in {clock(time.monotonic() - self._began)}"
+            note(f"{told}; results in {self._place}{os.sep}" if self._done else told)
         if self._json and kind is None:
             import json
 
@@ -144,23 +149,11 @@ class Report:
 
     def _advance(self) -> None:
         if self._bar is not None:
-            self._bar.advance(self._bar.task_ids[0])
+            self._bar.update(self._done + self._failures)
 
 
-def progress_bar(total: int, *fields: str) -> Progress:
-    """A bar of `total` photos on standard error, which goes away at its end; `fields` are texts beside it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in fields),
-        TimeRemainingColumn(),
-    )
-    # Standard output is only drawn around the bar where it goes to the same terminal; a pipe gets its lines untouched.
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
-    empty: dict[str, Any] = dict.fromkeys(fields, "")
-    bar.add_task("photos", total=total, **empty)
-    return bar
+def clock(seconds: float) -> str:
+    """Seconds as 0:42, 12:07 or 3:10:55."""
+    minutes, rest = divmod(round(min(seconds, 359_999_999)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

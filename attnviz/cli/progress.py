@@ -7,13 +7,13 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from attnviz.cli.output import complain, note, progress_bar
+from attnviz.cli.bar import CLEAR, Bar, fits
+from attnviz.cli.output import clock, complain, note
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FIRST_LINE, LINES_APART = 5.0, 15.0  # seconds, of the plain lines
 RECENT = 60.0  # seconds over which the speed is measured
+FEW, BRIEF = 3, 1.0  # photos and seconds; what fewer or shorter ones took is no speed yet
 
 
 class Interrupts:
@@ -38,27 +39,57 @@ class Interrupts:
         self.stop = threading.Event()
         self.status = 0
         self._former: dict[int, Any] = {}
+        self._over = threading.Event()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._former[number] = signal.signal(number, self._heard)
+            threading.Thread(target=self._answer, name="interrupts", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
+        self._over.set()
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        # In the middle of anything else, so written past all buffers.
+        # In the middle of anything else: what is said is left to a thread that may wait for the bar.
         if self.stop.is_set():
             if sys.stderr.isatty():
-                os.write(2, b"\x1b[?25h\n")  # the bar has hidden the cursor
+                os.write(2, CLEAR)
             os._exit(128 + number)
-        with suppress(OSError):
-            os.write(2, b"attnviz: finishing the photos under way; once more ends at once\n")
         self.status = 128 + number
         self.stop.set()
+        self._over.set()
+
+    def _answer(self) -> None:
+        self._over.wait()
+        if self.stop.is_set():
+            note("finishing the photos under way; once more ends at once")
+
+
+class Speed:
+    """How many photos a second, of late; not known before a few are finished, since the first ones say little."""
+
+    def __init__(self) -> None:
+        self._times: list[tuple[float, int]] = []
+
+    def count(self, finished: int) -> None:
+        """Takes note of how many are finished by now."""
+        if self._times and finished == self._times[-1][1]:
+            return
+        self._times.append((time.monotonic(), finished))
+        while len(self._times) > 2 and self._times[-1][0] - self._times[1][0] > RECENT:
+            self._times.pop(0)
+
+    @property
+    def rate(self) -> float | None:
+        """Photos a second, over the last `RECENT` seconds."""
+        if not self._times:
+            return None
+        (since, before), (until, after) = self._times[0], self._times[-1]
+        return (after - before) / (until - since) if after - before >= FEW and until - since >= BRIEF else None
 
 
 class Gauge:
@@ -69,49 +100,38 @@ class Gauge:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._bar: Any = None
+        self._bar: Bar | None = None
         self._began = time.monotonic()
         self._next = self._began + FIRST_LINE
-        self._times: list[tuple[float, int]] = []
+        self._speed: Speed | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.__exit__(*error)
             self._bar = None
 
     @property
     def elapsed(self) -> str:
         """How long it has been there, such as 1:15."""
-        return _clock(time.monotonic() - self._began)
+        return clock(time.monotonic() - self._began)
 
     def show(self, finished: int, left: int, told: str = "") -> None:
         """Takes note of how many photos are finished and left; `told` says more of the finished ones."""
         if self._quiet:
             return
-        if not self._times and left and sys.stderr.isatty():
-            self._bar = progress_bar(finished + left, "told", "speed")
-            with suppress(Exception):
-                self._bar.start()
-        self._count(finished)
-        speed = f"{self._rate():.1f} photos/s"
+        if self._speed is None:
+            self._speed = Speed()
+            self._bar = Bar(finished + left, "told", "pace").__enter__() if left and fits() else None
+        self._speed.count(finished)
+        pace = _pace(self._speed.rate, left)
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=finished, told=told, speed=speed)
+            self._bar.update(finished, told=told, pace=pace)
         elif left and time.monotonic() >= self._next:
             self._next = time.monotonic() + LINES_APART
-            to_go = _clock(left / max(self._rate(), 1e-6))
-            note(f"{told or f'{finished} done'}, {left} left: {speed}, {to_go} to go")
-
-    def _count(self, finished: int) -> None:
-        self._times.append((time.monotonic(), finished))
-        while len(self._times) > 2 and self._times[-1][0] - self._times[1][0] > RECENT:
-            self._times.pop(0)
-
-    def _rate(self) -> float:
-        (since, before), (until, after) = self._times[0], self._times[-1]
-        return (after - before) / max(until - since, 1e-3)
+            note(f"{told or f'{finished} done'}, {left} left{pace and ': '}{pace}")
 
 
 class Meter:
@@ -141,7 +161,9 @@ class Meter:
         left = outcome.total - outcome.skipped - outcome.done - outcome.failed
         if not self._quiet or outcome.stopped:
             told = f"{outcome.done} done, {outcome.failed} failed, {outcome.skipped} skipped"
-            note(f"{told} in {_clock(outcome.seconds)}; results in {out}{os.sep}, account in {outcome.manifest}")
+            places = f"results in {out}{os.sep}, account in {outcome.manifest}"
+            gallery = f", gallery in {outcome.report}" if outcome.report else ""
+            note(f"{told} in {clock(outcome.seconds)}; {places}{gallery}")
         if outcome.stopped:
             note(f"interrupted with {left} photos left; the same command goes on from here")
         if as_json:
@@ -169,8 +191,9 @@ def _told(now: Progress) -> str:
     return ", ".join(parts)
 
 
-def _clock(seconds: float) -> str:
-    """Seconds as 0:42, 12:07 or 3:10:55."""
-    minutes, rest = divmod(round(min(seconds, 359_999_999)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+def _pace(rate: float | None, left: int) -> str:
+    """`9.8 photos/s, 1:35 to go`; nothing where there is no rate yet."""
+    if rate is None:
+        return ""
+    speed = f"{rate:.1f} photos/s" if rate >= 1 else f"{1 / rate:.1f} s a photo"
+    return f"{speed}, {clock(left / rate)} to go"

@@ -15,6 +15,7 @@ from attnviz.cli.output import Report
 from attnviz.cli.photos import label, read_photo
 from attnviz.cli.places import STDIN, result_folders
 from attnviz.cli.sources import compared, page_sources
+from attnviz.cli.types import File
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
@@ -33,8 +34,14 @@ class Job(NamedTuple):
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("-o", "--out", metavar="DIR", help="Folder for the results; - writes one file to standard output.")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=File())
+@click.option(
+    "-o",
+    "--out",
+    metavar="DIR",
+    type=File(folder=True),
+    help="Folder for the results; - writes one file to standard output.",
+)
 @model_options
 @drawing_options
 @common_options

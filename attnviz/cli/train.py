@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from attnviz.cli.output import note
+from attnviz.cli.types import File
 
 
 @click.command()
-@click.argument("config", metavar="CONFIG.toml")
+@click.argument("config", metavar="CONFIG.toml", type=File())
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(config: str, quiet: bool) -> None:
     """Train a model as a TOML file says.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     _Type = click.ParamType[Any]
 else:
     _Type = click.ParamType  # generic only since click 8.4
+
+Known = Callable[[click.Context], Iterable[str]]
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -46,9 +49,7 @@ class Name(_Type):
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+        return [_item(name) for name in self.names if name.startswith(incomplete)]
 
 
 class Names(Name):
@@ -75,6 +76,9 @@ class Names(Name):
             again = next(name for name in distinct if found.count(name) > 1)
             self.fail(f"the {self.kind} {again} is named twice; name each once", param, ctx)
         return distinct
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return _next_of(self.names, incomplete)
 
 
 class Steps(_Type):
@@ -121,10 +125,38 @@ class Width(_Type):
         return text
 
 
+class File(_Type):
+    """The path of a file; whoever reads it says what is wrong with it.
+
+    Args:
+        names: what else may stand in its place, such as presets of the command; for completion.
+        folder: whether the path is of a folder.
+    """
+
+    name = "file"
+
+    def __init__(self, names: Known = lambda ctx: (), *, folder: bool = False) -> None:
+        self.names, self.folder = names, folder
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        found = [_item(name) for name in self.names(ctx) if name.startswith(incomplete)]
+        return [*found, _item("", "dir" if self.folder else "file")]
+
+
 class Paths(_Type):
-    """Names or paths with commas between: a tuple."""
+    """Names or paths with commas between: a tuple.
+
+    Args:
+        names: those that are known; for completion.
+    """
 
     name = "paths"
+
+    def __init__(self, names: Known = lambda ctx: ()) -> None:
+        self.names = names
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, tuple):
@@ -133,3 +165,48 @@ class Paths(_Type):
         if not paths:
             self.fail("is empty; give a name or a path", param, ctx)
         return paths
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        last = incomplete.rpartition(",")[2]
+        return _next_of([*self.names(ctx), *_paths(last)], incomplete)
+
+
+class ColourMap(_Type):
+    """The name of a colour map, which drawing looks up."""
+
+    name = "colour map"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from attnviz.render.palette import names
+
+        # Those that run the other way double the list: they come once the name is there that they turn round.
+        known = [name for name in names() if not name.endswith("_r") or incomplete.startswith(name.removesuffix("_r"))]
+        return [_item(name) for name in known if name.startswith(incomplete)]
+
+
+def _item(value: str, kind: str = "plain") -> Any:
+    """A completion: see `shells` for its kinds."""
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(value, kind)
+
+
+def _next_of(names: Iterable[str], incomplete: str) -> list[Any]:
+    """What can stand after the last comma: the names that are not before it; a comma may follow."""
+    before, comma, last = incomplete.rpartition(",")
+    given = [part.strip() for part in before.split(",")]
+    return [_item(f"{before}{comma}{name}", "open") for name in names if name.startswith(last) and name not in given]
+
+
+def _paths(start: str) -> list[str]:
+    """The files and folders, these with a slash, whose paths begin so."""
+    folder, slash, beginning = start.rpartition("/")
+    try:
+        found = sorted(Path(folder + slash).iterdir())
+    except OSError:
+        return []
+    names = [f"{path.name}/" if path.is_dir() else path.name for path in found]
+    return [folder + slash + name for name in names if name.startswith(beginning) and not name.startswith(".")]

@@ -36,6 +36,13 @@ _PLASMA = (
 )
 
 
+def names() -> list[str]:
+    """The colour maps there are, the default first."""
+    from matplotlib import colormaps
+
+    return [DEFAULT, *sorted(set(colormaps) - {DEFAULT}, key=str.lower)]
+
+
 def colours(name: str = DEFAULT) -> Bytes:
     """The colour map `name` as (256, 3) uint8, RGB.
 
