@@ -30,7 +30,7 @@ PATIENCE = 20.0  # seconds for one key; it takes a tenth of a second
 START = {
     "bash": (
         "bind 'set enable-bracketed-paste off'; bind 'set page-completions off'; bind 'set completion-query-items 0'\n"
-        "bind -x '\"\\C-g\": printf \"%s|\\n\" \"$READLINE_LINE\" >> lines'\n"
+        'bind -x \'"\\C-g": printf "%s|\\n" "$READLINE_LINE" >> lines\'\n'
     ),
     "zsh": (
         "PS1=; unsetopt prompt_sp; autoload -Uz compinit; compinit -u -D\n"
