@@ -48,7 +48,8 @@ def explain(
         prompt: the question or instruction of a network that takes one.
         beam: sentences kept side by side in the search; 1 is greedy. None for the network's own choice.
         hard: hard attention; one cell gives the context, the best one or one drawn with `seed`.
-        layers, heads, pieces, view: of networks that have such; see `attnviz.network.Asked`.
+        layers, heads, view: of networks that have such; see `attnviz.network.Asked`.
+        pieces: keep a step for each of the tokenizer's pieces, instead of joining them to words (`Trace.joined`).
         batch: photos per forward pass.
         max_pixels: larger photos are refused.
 
@@ -61,14 +62,15 @@ def explain(
         ConfigError: for images or texts that are none, when there are not as many texts as photos, for a value that
             nothing can be asked with, or for a batch below one photo.
     """
-    asked = Asked(text, prompt, beam, hard, seed, layers, heads, pieces, view)
-    return explain_as(model, images, asked, batch=batch, max_pixels=max_pixels)
+    asked = Asked(text, prompt, beam, hard, seed, layers, heads, view)
+    traces = explain_as(model, images, asked, batch=batch, max_pixels=max_pixels)
+    return traces if pieces else [trace.joined() for trace in traces]
 
 
 def explain_as(
     model: Network, images: Any, asked: Asked, *, batch: int = BATCH, max_pixels: int = MAX_PIXELS
 ) -> list[Trace]:
-    """`explain` for what is asked as one record; the same arguments and errors."""
+    """`explain` for what is asked as one record; the same arguments and errors. Pieces are not joined to words."""
     if type(batch) is not int or batch < 1:
         raise ConfigError(f"batch must be a number of photos, at least 1, not {batch!r}")
     if not _is_one(images) and not isinstance(images, Iterable):

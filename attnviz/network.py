@@ -53,7 +53,6 @@ class Asked:
         layers: whose attention is shown, of a network with several: "all" (their mean), "last", or layers counted from
             0, such as "8" or "10-20" (their mean).
         heads: how the heads become one map: "mean", "max", or a head's number.
-        pieces: show the tokenizer's pieces instead of words.
         view: of a photo that the network sees several times, "overview", "tiles", or "all" of them as one map.
 
     Raises:
@@ -67,7 +66,6 @@ class Asked:
     seed: int = 0
     layers: str = "all"
     heads: str = "mean"
-    pieces: bool = False
     view: View = "all"
 
     def __post_init__(self) -> None:
@@ -84,8 +82,6 @@ class Asked:
             raise ConfigError(f"hard attention is sample or argmax, not {self.hard!r}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
-        if type(self.pieces) is not bool:
-            raise ConfigError(f"pieces must be True or False, not {self.pieces!r}")
         if self.view not in VIEWS:
             raise ConfigError(f"view must be {', '.join(VIEWS)}, not {self.view!r}")
         parse_layers(self.layers)
@@ -174,6 +170,9 @@ class Network(Protocol):
 
     def describe(self, prepared: Sequence[Prepared], asked: Asked, fill: int = 0) -> list[Trace]:
         """Describes photos, or reads given words over them: one trace each, in order.
+
+        A network that writes pieces of words gives a step for each piece, with `Trace.words`: they are joined where
+        words are wanted.
 
         Args:
             prepared: at least one, from `prepare` with the same `asked`.

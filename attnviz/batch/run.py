@@ -98,7 +98,6 @@ def run(
     seed: int = 0,
     layers: str = "all",
     heads: str = "mean",
-    pieces: bool = False,
     view: View = "all",
     max_pixels: int = MAX_PIXELS,
     glob: str | None = None,
@@ -122,7 +121,7 @@ def run(
         folder: of the photos, and the folders in it.
         out: for the results; made if it is not there.
         formats, drawing: as for `attnviz.draw`.
-        text, prompt, beam, hard, seed, layers, heads, pieces, view, max_pixels: as for `attnviz.explain`.
+        text, prompt, beam, hard, seed, layers, heads, view, max_pixels: as for `attnviz.explain`.
         glob: which files to take, such as "*.jpg" or "2024/**/*.{jpg,png}"; all images by default.
         shard: (I, N): only the I-th of N parts, which may run side by side, each with a manifest of its own.
         force: do all photos anew.
@@ -138,7 +137,7 @@ def run(
     start = time.monotonic()
     top, target = Path(folder), Path(out)
     options = _checked(formats, drawing)
-    asked = Asked(text, prompt, beam, hard, seed, layers, heads, pieces, view)
+    asked = Asked(text, prompt, beam, hard, seed, layers, heads, view)
     listed = find(top, target, glob, shard)
     networks = _networks(models)
     for network in networks:

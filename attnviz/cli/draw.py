@@ -68,7 +68,8 @@ def command(
         note(f"{photo.name}: not the file that the trace was made from")
     folder = None if out == STDOUT else result_folders([photo.name], out)[0]  # a file's own name
     with Report(1, as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
-        report.done(file, trace, deliver([trace], photo, folder, formats, drawing), folder)
+        told = trace if drawing["pieces"] else trace.joined()
+        report.done(file, told, deliver([trace], photo, folder, formats, drawing), folder)
     return report.status
 
 

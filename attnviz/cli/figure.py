@@ -105,6 +105,8 @@ def command(
             return FAILED
         around = boxes_of(boxes, photos) if boxes else None
         traces = compared(networks, photos, asked)
+    if not drawing["pieces"]:
+        traces = [[trace.joined() for trace in of_one] for of_one in traces]
     if not quiet:
         _remark(traces, photos, around, drawing)
     page = _compose(traces, photos, around, drawing)

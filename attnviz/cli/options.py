@@ -100,6 +100,8 @@ _DRAWING = (
     ),
     click.option("--cells", is_flag=True, help="Draw the model's grid as it is, without interpolation."),
     click.option("--labels", is_flag=True, help="Put the sentence and the colour bar into the PNGs too."),
+    click.option("--pieces", is_flag=True, help="Draw a tokenizer's pieces of words, instead of whole words."),
+    click.option("--relative", is_flag=True, help="Divide each word's map by the mean of all: what they share goes."),
     click.option(
         "--size",
         type=Size(),
@@ -200,4 +202,4 @@ _PROCESSES = click.option(
 )
 batch_common_options = _decorator((_PROCESSES, *_COMMON[1:]))
 figure_model_options = only(_MODEL, "text", "beam", "hard", "seed", "device")
-figure_drawing_options = only(_DRAWING, "scale", "style", "cmap", "opacity", "cells", "steps")
+figure_drawing_options = only(_DRAWING, "scale", "style", "cmap", "opacity", "cells", "pieces", "relative", "steps")

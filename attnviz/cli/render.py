@@ -85,7 +85,8 @@ def command(
             for job, traces in zip(jobs, compared(networks, [job.photo for job in jobs], asked), strict=True):
                 folder = None if out == STDOUT else job.folder
                 with report.photo(job.name):
-                    report.done(job.name, traces[0], deliver(traces, job.photo, folder, formats, drawing), folder)
+                    told = traces[0] if drawing["pieces"] else traces[0].joined()
+                    report.done(job.name, told, deliver(traces, job.photo, folder, formats, drawing), folder)
     return report.status
 
 

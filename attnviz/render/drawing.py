@@ -62,7 +62,9 @@ def draw(
             _run(folder, list(writer.jobs(pictures)), chosen.threads)
         with output_errors(folder.path / "trace.npz"):
             trace.save(folder.reserve("trace.npz"))
-        return folder.commit({"attnviz": __version__, "trace": trace.summary(), "options": chosen.to_dict()})
+        return folder.commit(
+            {"attnviz": __version__, "trace": chosen.told(trace).summary(), "options": chosen.to_dict()}
+        )
 
 
 def write(
@@ -104,7 +106,8 @@ def _run(folder: Folder, jobs: list[Job], threads: int | None) -> None:
 
 
 def _pictures(trace: Trace, image: Any, options: DrawOptions, compare: Sequence[Trace]) -> Pictures:
-    return Pictures(trace, image if isinstance(image, Photo) else load(image), options, compare)
+    photo = image if isinstance(image, Photo) else load(image)
+    return Pictures(options.shown(trace), photo, options, [options.shown(other) for other in compare])
 
 
 def _writer(name: str) -> Writer:

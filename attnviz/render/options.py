@@ -18,6 +18,8 @@ from attnviz.render.palette import DEFAULT, colours
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from attnviz.trace import Trace
+
 SIZE = 1280
 
 Options = TypeVar("Options", bound="DataclassInstance")
@@ -35,6 +37,9 @@ class DrawOptions:
             lines. None for the style's own.
         cells: the raw grid, every cell in one colour, instead of bilinear interpolation.
         labels: a caption strip under each PNG too; animations always have one.
+        pieces: draw a step for each of a tokenizer's pieces, where the trace has them, instead of joining them to
+            words.
+        relative: draw each step divided by the mean of all steps: see `Trace.relative`.
         size: the longest side in pixels; smaller photos are not enlarged. "original" (or None) keeps the photo's size.
         steps: what to draw, counted from 0 as in the file names: a string such as "1-5,8" or "3-", or a sequence of
             ints. None for all. A range may reach past the end, since captions differ in length.
@@ -54,6 +59,8 @@ class DrawOptions:
     opacity: float | None = None
     cells: bool = False
     labels: bool = False
+    pieces: bool = False
+    relative: bool = False
     size: int | str | None = SIZE
     steps: str | Sequence[int] | None = None
     duration: float = 0.8
@@ -65,7 +72,7 @@ class DrawOptions:
     def __post_init__(self) -> None:
         _choice("scale", self.scale, SCALES)
         _choice("style", self.style, STYLES)
-        for name in ("cells", "labels", "loop"):
+        for name in ("cells", "labels", "pieces", "relative", "loop"):
             check_flag(name, getattr(self, name))
         set_field = object.__setattr__  # numbers of numpy's become Python's, which JSON knows
         if self.opacity is not None:
@@ -94,6 +101,14 @@ class DrawOptions:
     def strength(self) -> float:
         """The opacity in use."""
         return OPACITY[self.style] if self.opacity is None else self.opacity
+
+    def told(self, trace: Trace) -> Trace:
+        """The trace whose numbers are told: of words, or of pieces where these are wanted."""
+        return trace if self.pieces else trace.joined()
+
+    def shown(self, trace: Trace) -> Trace:
+        """The trace that is drawn: as `told`, and relative where that is wanted."""
+        return self.told(trace).relative() if self.relative else self.told(trace)
 
     def chosen(self, count: int) -> tuple[int, ...]:
         """The steps to draw, from 0, ascending, out of `count`. Raises ConfigError for steps that are not there."""

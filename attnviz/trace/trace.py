@@ -167,6 +167,21 @@ class Trace:
             text=self.caption,
         )
 
+    def relative(self) -> Trace:
+        """The trace with each step divided by the mean of all steps, and made to sum to 1 again.
+
+        What all words share goes, such as cells that get much weight whatever is said ("sinks"), and what is left is
+        where a word looks more than the others do. It tells contrast, not amount: a cell that no word looks at much
+        may stand out. Cells without weight at any step stay without; a trace of one step becomes even. Scores are left
+        out; the settings say "relative".
+        """
+        weights = self.weights.astype(np.float64)
+        mean = weights.mean(axis=0) if len(self) else np.ones(self.grid)
+        ratio = np.divide(weights, mean, out=np.zeros_like(weights), where=mean > 0)
+        ratio /= ratio.sum(axis=(1, 2), keepdims=True)
+        settings = {**self.settings, "relative": True}
+        return replace(self, weights=ratio.astype(np.float32), scores=None, settings=settings)
+
     def heatmap(self, step: int, size: Size | None = None, cells: bool = False) -> Floats:
         """(H, W) float32: `heatmaps` of a single step."""
         heatmap: Floats = self.heatmaps([step], size, cells)[0]

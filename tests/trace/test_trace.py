@@ -427,6 +427,27 @@ def test_steps_that_are_not_there_are_one_line() -> None:
     assert trace.heatmap(np.int64(-2), (6, 8)).shape == (6, 8)  # type: ignore[arg-type]
 
 
+def test_relative_is_each_step_over_the_mean_of_all() -> None:
+    trace = full_trace()
+    sunk = trace.weights.astype(float)
+    sunk[:, 2, 3] = 0  # a cell without weight at any step
+    sunk[:, 0, 0] = 5  # a sink
+    sunk /= sunk.sum(axis=(1, 2), keepdims=True)
+    relative = replace(trace, weights=sunk.astype(np.float32)).relative()
+    for step in range(3):
+        ratios = np.zeros((4, 5))
+        for row, column in np.ndindex(4, 5):
+            mean = sum(sunk[other, row, column] for other in range(3)) / 3
+            ratios[row, column] = sunk[step, row, column] / mean if mean else 0
+        np.testing.assert_allclose(relative.weights[step], ratios / ratios.sum(), rtol=1e-5)
+        assert relative.weights[step, 0, 0] < 0.15  # of 0.8 and more
+    assert relative.settings == {**trace.settings, "relative": True}
+    assert (relative.scores, relative.tokens, relative.frame) == (None, trace.tokens, trace.frame)
+    one = Trace(weights(1), ("x",)).relative()
+    np.testing.assert_allclose(one.weights, 1 / 20)
+    assert len(Trace(np.zeros((0, 4, 5), np.float32), ()).relative()) == 0
+
+
 def test_summary_is_json_and_tells_all() -> None:
     summary = json.loads(json.dumps(full_trace().summary(), allow_nan=False))
     assert summary["caption"] == "a naïve 狗🐕"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+import attnviz
 from attnviz.trace import Trace
 from attnviz.trace.words import WINDOW, piece_texts, pieces_of, words_of
 
@@ -194,6 +197,17 @@ def test_joined_words_are_the_means_of_their_pieces() -> None:
     assert joined.joined() is joined
     bare = pieces_trace(logprobs=None, scores=None, channel_weights=None, on_image=None).joined()
     assert (bare.logprobs, bare.channel_weights, bare.on_image) == (None, None, None)
+
+
+def test_pictures_show_words_unless_pieces_are_asked_for(tmp_path: Path) -> None:
+    photo, pieces = np.full((30, 40, 3), 90, np.uint8), pieces_trace()
+    for asked, tokens in ((False, ["two", "hündchen", "."]), (True, [" two", " hü", "nd", "chen", "."])):
+        files = attnviz.draw(pieces, photo, tmp_path / "out", formats="png", pieces=asked)
+        assert len(files) == len(tokens) + 2
+        assert [step["token"] for step in json.loads(files[-1].read_bytes())["trace"]["steps"]] == tokens
+        assert Trace.load(files[-2]).tokens == pieces.tokens  # the file keeps all
+        titles = [axes.get_title().strip() for axes in attnviz.figure(pieces, photo, pieces=asked).axes]
+        assert [title for title in titles if title] == [token.strip() for token in tokens]
 
 
 def test_no_pieces_are_no_words() -> None:

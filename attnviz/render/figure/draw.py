@@ -67,6 +67,7 @@ def figure(
     """
     chosen = options_from(FigureOptions, options, "figure")
     photos, compared = _pairs(traces, images)
+    compared = [[chosen.drawing.shown(trace) for trace in of_one] for of_one in compared]
     steps = chosen.chosen([of_one[0] for of_one in compared])
     subjects = [
         Subject(photo, of_one, part, chosen.drawing)

@@ -34,7 +34,8 @@ class FigureOptions:
         columns: panels side by side, where there are as many; None for as many as leave words room.
         font: name of a font family or path of a font file; None for DejaVu Sans. What it lacks comes from others.
         font_size: of the words, in points.
-        scale, style, cmap, opacity, cells, steps: as in DrawOptions. "shared" is one scale for the whole figure.
+        scale, style, cmap, opacity, cells, pieces, relative, steps: as in DrawOptions. "shared" is one scale for the
+            whole figure.
         words: the words whose steps are drawn, in a sequence or as text with commas; None for all.
         difference: below each compared row, its densities minus those of the first row.
 
@@ -52,6 +53,8 @@ class FigureOptions:
     cmap: str = DEFAULT
     opacity: float | None = None
     cells: bool = False
+    pieces: bool = False
+    relative: bool = False
     steps: str | Sequence[int] | None = None
     words: str | Sequence[str] | None = None
     difference: bool = False
@@ -64,6 +67,8 @@ class FigureOptions:
             cmap=self.cmap,
             opacity=self.opacity,
             cells=self.cells,
+            pieces=self.pieces,
+            relative=self.relative,
             steps=self.steps,
             size="original",
         )
