@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from attnviz.captioner import Captioner, load_checkpoint
-from attnviz.captioner.encoder import EfficientNetLite, build_backbone, load_pretrained
+from attnviz.captioner.efficientnet import EfficientNetLite, load_pretrained
+from attnviz.captioner.encoder import build_backbone
 from attnviz.errors import ConfigError
 
 if TYPE_CHECKING:

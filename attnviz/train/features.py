@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.captioner.encoder import EfficientNetLite
+from attnviz.captioner.efficientnet import EfficientNetLite
 from attnviz.errors import DataError
 from attnviz.photo.frame import Frame
 

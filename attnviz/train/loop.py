@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnviz.captioner import load_checkpoint, save_checkpoint, save_encoder
-from attnviz.captioner.encoder import EfficientNetLite
+from attnviz.captioner.efficientnet import EfficientNetLite
 from attnviz.captioner.vocabulary import PAD, Vocabulary
 from attnviz.data import Split
 from attnviz.errors import ConfigError

@@ -8,17 +8,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from attnviz.captioner.encoder import (
+from attnviz.captioner.convnet import TorchvisionBackbone
+from attnviz.captioner.efficientnet import (
     BATCHNORM_EPS,
     EfficientNetLite,
-    Fuse,
     SameConv,
-    TorchvisionBackbone,
-    build_backbone,
     fold_batchnorm,
     load_pretrained,
     round_channels,
 )
+from attnviz.captioner.encoder import Fuse, build_backbone
 from attnviz.errors import ModelError
 
 
