@@ -12,9 +12,14 @@ UNSURE = 0.1
 UNSURE_MARK = "?"
 """Stands behind an unsure word, where it is only shown and not given back."""
 
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # English words that say how others hang together: articles, pronouns, numerals, prepositions, conjunctions, auxiliary
 # verbs, and adverbs that name nothing to be seen. The class is closed: new nouns, verbs and adjectives never join it.
-FUNCTION_WORDS = frozenset(
+FUNCTION_WORDS = _set(
     """
     a an the this that these those each every either neither any some no none all both half another other others such
     much many more most few fewer less least several enough own same
@@ -32,7 +37,7 @@ FUNCTION_WORDS = frozenset(
     not n't 's 're 've 'll 'd 'm 't s t
     there here away back together apart ahead forward backward too very just only also even still already again ever
     never always often now almost quite rather
-    """.split()
+    """
 )
 
 # Several words that do the work of one: which of them carry no content of their own.
@@ -65,7 +70,7 @@ _PHRASES = tuple(
     )
 )
 # What often follows a noun in captions without a function word between; it ends the noun's phrase.
-_VERBS = frozenset(
+_VERBS = _set(
     """
     stand stands stood sit sits sat run runs ran jump jumps jumped play plays played hold holds held wear wears wore
     walk walks walked ride rides rode look looks looked lie lies lay lays eat eats ate drink drinks drank swim swims
@@ -74,21 +79,21 @@ _VERBS = frozenset(
     climb climbs climbed fly flies flew leap leaps leapt dance dances danced sleep sleeps slept make makes made take
     takes took get gets got go goes went perform performs race races float floats hang hangs hung drive drives drove
     parked covered filled surrounded seated dressed gathered attached topped decorated lined
-    """.split()
+    """
 )
-# What stands alone before "and" or a masked phrase and is still no noun: "a black and white dog", "a large group of men".
-_ADJECTIVES = frozenset(
+# What stands alone before "and" or a masked phrase and is still no noun: "black and white dog", "large group of men".
+_ADJECTIVES = _set(
     """
     black white red green blue yellow orange brown grey gray pink purple gold golden silver tan beige dark light bright
     colorful colourful large small big little huge tiny tall short long wide young old older younger
-    """.split()
+    """
 )
-_NOUNS_IN_ING = frozenset(
+_NOUNS_IN_ING = _set(
     """
     awning beijing being bedding bring building ceiling clothing clearing crossing evening fencing flooring frosting
     icing king landing lightning morning opening painting pudding railing ring sibling siding sing sling spring string
     swing thing wedding wing wring
-    """.split()
+    """
 )
 
 
