@@ -26,7 +26,8 @@ MODES = {
 FORMATS = ("png", "gif", "apng", "webp", "mp4", "html", "arrays")
 FIGURE_FORMATS = ("pdf", "svg", "png")
 
-SCALES = ("shared", "uniform", "step")
+SCALES = ("log", "linear", "shared", "step")
+RENAMED_SCALES = {"uniform": "linear"}
 STYLES = ("heat", "spotlight", "contour")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 HARD = ("sample", "argmax")
