@@ -103,7 +103,7 @@ _DRAWING = (
         help="Colour where it looks, darkness where it does not, or lines around 50 and 90 % of the weight.",
     ),
     click.option(
-        "--cmap", metavar="NAME", type=ColourMap(), default="dusk", show_default=True, help="Or any matplotlib colormap."
+        "--cmap", metavar="NAME", type=ColourMap(), default="dusk", show_default=True, help="Or any of matplotlib's."
     ),
     click.option(
         "--opacity", metavar="X", type=click.FloatRange(0, 1), help="Of the strongest colour.  [default: the style's]"
