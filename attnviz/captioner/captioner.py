@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from attnviz.captioner.config import FrameKind, ModelConfig
 from attnviz.captioner.decoder import Decoder
 from attnviz.captioner.encoder import Fuse, build_backbone
 from attnviz.captioner.search import Links, beam_search
+from attnviz.captioner.variants import randomised, unfocused
 from attnviz.captioner.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
 from attnviz.errors import ModelError
 from attnviz.limits import BEAM, MOST_BEAMS
@@ -186,6 +187,14 @@ class Captioner(nn.Module):
             )
             for photo, one in zip(prepared, found, strict=False)
         ]
+
+    def randomised(self, seed: int = 0) -> Iterator[tuple[str, Captioner]]:
+        """See `variants.randomised`."""
+        return randomised(self, seed)
+
+    def unfocused(self) -> Captioner:
+        """See `variants.unfocused`."""
+        return unfocused(self)
 
     @torch.inference_mode()
     def describe_pixels(

@@ -19,6 +19,7 @@ COMMANDS = {
     "batch": "Describe and draw a folder of photos; go on where it stopped.",
     "figure": "Lay photos and their words out as a figure for print or slides.",
     "draw": "Draw a saved trace again, without a network.",
+    "check": "Test whether each word's map shows what the word hangs on.",
     "modes": "List the score functions.",
     "models": "List the bundled models.",
     "train": "Train a model as a TOML file says.",

@@ -26,8 +26,10 @@ MODES = {
 FORMATS = ("png", "gif", "apng", "webp", "mp4", "html", "arrays")
 FIGURE_FORMATS = ("pdf", "svg", "png")
 
-SCALES = ("log", "linear", "shared", "step")
-RENAMED_SCALES = {"uniform": "linear"}
+EVIDENCE_FORMATS = ("table", "json", "pdf")
+REMOVALS = ("blur", "mean")
+
+SCALES = ("shared", "uniform", "step")
 STYLES = ("heat", "spotlight", "contour")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 HARD = ("sample", "argmax")

@@ -58,15 +58,19 @@ class Loading:
 
     def explain(self, photos: Sequence[Photo], asked: Asked) -> list[Trace]:
         """`attnviz.explain` with the model, once it is there. Raises what went wrong on the way, such as ModelError."""
+        from attnviz.explain import explain_as
+
+        return explain_as(self.ready(), photos, asked)
+
+    def ready(self) -> Network:
+        """The model, once it is there, with torch's threads set for who calls. Raises as `model` does."""
         model = self.model()
         import torch
-
-        from attnviz.explain import explain_as
 
         # Here and not where it is loaded: OpenMP keeps this number for each thread.
         if self._threads is not None or "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
-        return explain_as(model, photos, asked)
+        return model
 
     def model(self) -> Network:
         """The model, once it is there. Raises what went wrong on the way, such as ModelError."""

@@ -25,6 +25,9 @@ class Folder:
     Args:
         path: the folder; made if it is not there.
 
+    Attributes:
+        earlier: the summary that an earlier run left there, empty without one.
+
     Raises:
         OutputError: it cannot be made, or holds a summary.json that attnviz did not write.
     """
@@ -36,7 +39,7 @@ class Folder:
         with output_errors(self.path):
             self._make()
         try:
-            self._earlier = self._read_earlier()
+            self.earlier = self._read_earlier()
         except BaseException:
             self._clean()
             raise
@@ -58,14 +61,19 @@ class Folder:
         with output_errors(self.path / name), self.reserve(name).open("wb") as stream:
             write(stream)
 
-    def commit(self, summary: dict[str, Any]) -> list[Path]:
+    def commit(self, summary: dict[str, Any], *, keep: bool = False) -> list[Path]:
         """Moves all files into place, removes those of the earlier run that this one has not, writes the summary.
+
+        Args:
+            keep: those of the earlier run stay, and stay listed.
 
         Returns:
             The files, in the order of their writing, the summary last.
         """
         names = [*self._temporary, SUMMARY]
-        text = json.dumps({**summary, "files": names}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        former = [name for name in self.earlier.get("files", ()) if is_ours(name) and name not in names]
+        listed = [*former, *names] if keep else names
+        text = json.dumps({**summary, "files": listed}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         # A lone surrogate, which has no UTF-8, becomes an escape: JSON knows the same one.
         with output_errors(self.path / SUMMARY):
             self.reserve(SUMMARY).write_bytes(text.encode("utf-8", "backslashreplace"))
@@ -75,7 +83,7 @@ class Folder:
         for name in names:
             with output_errors(self.path / name):
                 self._temporary.pop(name).replace(self.path / name)
-        for name in self._earlier - set(names):
+        for name in former if not keep else ():
             with suppress(OSError):
                 (self.path / name).unlink()
         return [self.path / name for name in names]
@@ -87,8 +95,8 @@ class Folder:
             missing = missing.parent
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def _read_earlier(self) -> set[str]:
-        """What an earlier run lists as its files: only plain names of our own kind count, whatever the list says."""
+    def _read_earlier(self) -> dict[str, Any]:
+        """The summary of an earlier run, empty without one."""
         path = self.path / SUMMARY
         try:
             if path.stat().st_size > MAX_SUMMARY:
@@ -98,11 +106,11 @@ class Folder:
             if "attnviz" not in summary or not isinstance(files, list):
                 raise ValueError
         except FileNotFoundError:
-            return set()
+            return {}
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             message = f"{path}: was not written by attnviz, so it is left alone; choose another output folder"
             raise OutputError(message) from None
-        return {name for name in files if is_ours(name)}
+        return dict(summary)
 
     def _clean(self, folders: bool = True) -> None:
         for path in self._temporary.values():

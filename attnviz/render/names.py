@@ -9,7 +9,7 @@ MAX_BYTES = 100  # of a token in a name; the whole name stays far below 255, and
 
 # What attnviz may have written into a folder: only such names are ever replaced or removed there.
 _OURS = re.compile(
-    r"step-[0-9]{2,6}-[^/\\:\0]+\.png|attention\.(?:gif|apng|webp|mp4|html)|heatmaps\.npz|trace\.npz|summary\.json"
+    r"step-[0-9]{2,6}-[^/\\:\0]+\.png|attention\.(?:gif|apng|webp|mp4|html)|heatmaps\.npz|trace\.npz|summary\.json|evidence\.(?:json|pdf)"
 )
 
 

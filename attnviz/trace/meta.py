@@ -46,6 +46,7 @@ class Meta(NamedTuple):
     view: str | None = None
     prompt: str | None = None
     text: str | None = None
+    verdicts: tuple[tuple[str, str], ...] | None = None
     settings: Mapping[str, Any] = {}
     version: str = ""
 
@@ -56,6 +57,7 @@ class Meta(NamedTuple):
             "frame": None if self.frame is None else self.frame.to_dict(),
             "image": None if self.image is None else self.image.to_dict(),
             **{name: getattr(self, name) for name in TEXTS},
+            **({} if self.verdicts is None else {"verdicts": self.verdicts}),
             "settings": dict(self.settings),
             "attnviz": self.version,
         }
@@ -88,9 +90,22 @@ class Meta(NamedTuple):
             frame=None if frame is None else Frame.from_dict(frame),
             image=None if image is None else _image(image),
             **{name: fields.get(name) for name in TEXTS},
+            verdicts=fields.get("verdicts"),
             settings=json_object("settings", fields.get("settings") or {}),
             version=fields.get("attnviz") or "",
         )
+
+
+def verdicts_of(value: Any, steps: int) -> tuple[tuple[str, str], ...]:
+    """One pair of texts a step: the kind of a verdict and its reason. Raises TraceError for anything else."""
+    pairs = list(value) if isinstance(value, list | tuple) else []
+    sound = all(
+        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
+        for pair in pairs
+    )
+    if not sound or len(pairs) != steps:
+        raise TraceError("verdicts must be a pair of texts for each step: a kind and a reason")
+    return tuple((kind, reason) for kind, reason in pairs)
 
 
 def json_object(name: str, value: Any) -> dict[str, Any]:

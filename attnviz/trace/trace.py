@@ -15,17 +15,8 @@ from attnviz.errors import ConfigError, TraceError
 from attnviz.files import write_atomically
 from attnviz.photo.frame import Frame, Size
 from attnviz.trace import npz
-from attnviz.trace.arrays import (
-    SUM_TOLERANCE,
-    check_distributions,
-    check_shape,
-    floats,
-    indices,
-    shares,
-    texts,
-    word_numbers,
-)
-from attnviz.trace.meta import ImageInfo, Meta, json_object
+from attnviz.trace.arrays import SUM_TOLERANCE, check_distributions, floats, indices, shares, texts, word_numbers
+from attnviz.trace.meta import ImageInfo, Meta, json_object, verdicts_of
 from attnviz.trace.notes import notes
 from attnviz.trace.step import Step, steps_of
 from attnviz.trace.words import joined_means, joined_sums, joined_texts
@@ -65,6 +56,7 @@ class Trace:
         view: of a photo that the network sees several times, which of the times: "all", "overview" or "tiles".
         prompt: the question or instruction that the network was given.
         text: the sentence as it was written; None where that is the tokens with spaces between.
+        verdicts: T pairs (kind, reason), what `attnviz check` found of each step's map; None before it has run.
 
     Arrays may be numpy's or torch's, of any float type, requiring gradients or not.
 
@@ -90,6 +82,7 @@ class Trace:
     view: str | None = None
     prompt: str | None = None
     text: str | None = None
+    verdicts: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -119,6 +112,8 @@ class Trace:
             raise TraceError(f"weights on a grid of {tuple(grid)} do not fit a frame of {self.frame.grid} cells")
         if self.frame is not None and self.image is not None and self.frame.photo != self.image.size:
             raise TraceError(f"a frame of a {self.frame.photo} photo does not fit an image of {self.image.size}")
+        if self.verdicts is not None:
+            set_field(self, "verdicts", verdicts_of(self.verdicts, steps))
         set_field(self, "settings", json_object("settings", self.settings))
 
     def __repr__(self) -> str:
@@ -174,6 +169,7 @@ class Trace:
             scores=None,
             words=None,
             text=self.caption,
+            verdicts=None,
         )
 
     def relative(self) -> Trace:
@@ -230,7 +226,10 @@ class Trace:
             "image": None if self.image is None else self.image.to_dict(),
             "frame": None if self.frame is None else {"kind": self.frame.kind, **self.frame.to_dict()},
             "grid": list(self.grid),
-            "steps": [step.to_dict() for step in self.steps],
+            "steps": [
+                {**step.to_dict(), **({} if self.verdicts is None else {"verdict": self.verdicts[step.index][0]})}
+                for step in self.steps
+            ],
             "notes": notes(self.weights, self.tokens, self.frame, self.settings),
             "settings": dict(self.settings),
             "attnviz": self.version,
@@ -255,7 +254,7 @@ class Trace:
             TraceError: a file that is missing or malformed, in whatever way.
         """
         try:
-            arrays: dict[str, Any] = npz.load(path, (*ARRAYS, "tokens", "meta"), check_shape)
+            arrays: dict[str, Any] = npz.load(path, (*ARRAYS, "tokens", "meta"))
             for name in ("weights", "tokens"):
                 if name not in arrays:
                     raise TraceError(f"has no {name!r}; a trace has 'weights' (T, h, w) and 'tokens' (T,)")

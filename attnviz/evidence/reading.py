@@ -1,0 +1,92 @@
+"""Given words read over changed photos: what each word's probability becomes, in batches, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from attnviz.errors import ModelError
+from attnviz.photo.image import Photo
+
+if TYPE_CHECKING:
+    from attnviz.network import Asked, Network
+    from attnviz.trace import Trace
+
+BATCH = 16
+"""Photos per forward pass."""
+
+DETAIL = 2.0
+"""Pixels of the photo that are kept for a pixel of the network's input; more cannot be seen there."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class Reader:
+    """Reads one sentence over versions of one photo.
+
+    Attributes:
+        network: whose probabilities are asked for.
+        photo: as it is; made smaller where the network would not see the difference.
+        asked: with the words given.
+        progress: called with the number of photos read, each time some are.
+        passes: photos that have been read.
+    """
+
+    network: Network
+    photo: Photo
+    asked: Asked
+    progress: Callable[[int], None] = lambda passes: None
+    passes: int = field(default=0, init=False)
+
+    @classmethod
+    def of(cls, network: Network, photo: Photo, asked: Asked, words: str, progress: Callable[[int], None]) -> Reader:
+        """A reader of `words`; the photo is made as small as the network's own input allows."""
+        given = replace(asked, text=words, beam=None, hard=None, seed=0)
+        return cls(network, _enough(network, photo, given), given, progress)
+
+    def read(self, photo: Photo) -> Trace:
+        """Where the network looks at the words in a photo, which is not made smaller."""
+        (found,) = self.network.describe([self.network.prepare(photo, self.asked)], self.asked)
+        if found.logprobs is None:
+            raise ModelError(f"{self.network.name} does not tell its words' probabilities, which evidence needs")
+        return found
+
+    def logprobs(self, photos: Iterable[Photo], network: Network | None = None) -> Floats:
+        """(n, T): the natural logarithm of each word's probability, given the words before it, for n photos."""
+        rows = [np.asarray(trace.joined().logprobs, np.float64) for trace in self.traces(photos, network)]
+        return np.stack(rows)
+
+    def traces(self, photos: Iterable[Photo], network: Network | None = None) -> Iterator[Trace]:
+        """The words read over each photo, by another network where one is given."""
+        reader = network or self.network
+        source = iter(photos)
+        while chunk := list(islice(source, BATCH)):
+            yield from reader.describe([reader.prepare(photo, self.asked) for photo in chunk], self.asked, fill=BATCH)
+            self.passes += len(chunk)
+            self.progress(self.passes)
+
+
+def _enough(network: Network, photo: Photo, asked: Asked) -> Photo:
+    """The photo with no more pixels than the network's input can show, where its grid then stays the same."""
+    from PIL import Image
+
+    frame = network.prepare(photo, asked).frame
+    shrink = max(DETAIL * resized / size for resized, size in zip(frame.resized, photo.size, strict=True))
+    if shrink >= 1:
+        return photo
+    height, width = (max(1, round(size * shrink)) for size in photo.size)
+    pixels = np.asarray(Image.fromarray(photo.pixels).resize((width, height), Image.Resampling.BOX))
+    small = Photo(pixels, photo.name, photo.sha256)
+    again = network.prepare(small, asked).frame
+    return small if (again.grid, again.input) == (frame.grid, frame.input) else photo
+
+
+def probabilities(logprobs: Sequence[float] | Floats) -> Floats:
+    """exp, kept in [0, 1] against rounding."""
+    return np.clip(np.exp(np.asarray(logprobs, np.float64)), 0, 1)
