@@ -29,7 +29,8 @@ FIGURE_FORMATS = ("pdf", "svg", "png")
 EVIDENCE_FORMATS = ("table", "json", "pdf")
 REMOVALS = ("blur", "mean")
 
-SCALES = ("shared", "uniform", "step")
+SCALES = ("log", "linear", "shared", "step")
+RENAMED_SCALES = {"uniform": "linear"}
 STYLES = ("heat", "spotlight", "contour")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 HARD = ("sample", "argmax")

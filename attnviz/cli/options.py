@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, SCALES, STYLES
+from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, RENAMED_SCALES, SCALES, STYLES
 from attnviz.cli.config import apply_config, kind_of, model_names, presets
+from attnviz.cli.output import note
 from attnviz.cli.types import ColourMap, File, Name, Names, Size, Steps
 from attnviz.limits import BEAM, LEAST_SECONDS, MOST_SECONDS
 
@@ -25,6 +26,14 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> str
             "the text is empty; give the words to look for, such as --text 'a dog runs'", ctx, param
         )
     return value
+
+
+def _scale(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if value not in RENAMED_SCALES:
+        return value
+    if not ctx.params.get("quiet"):
+        note(f"--scale {value} is called {RENAMED_SCALES[value]} now")
+    return RENAMED_SCALES[value]
 
 
 _MODEL = (
@@ -80,10 +89,11 @@ _DRAWING = (
     ),
     click.option(
         "--scale",
-        type=Name("scale", SCALES),
-        default="shared",
+        type=Name("scale", SCALES, RENAMED_SCALES),
+        callback=_scale,
+        default="log",
         show_default=True,
-        help="Range of the colours: one for all steps, 0 to 10 times uniform, or each step its own.",
+        help="Range of the colours: 1 to 64 times uniform by doublings, 0 to 10, one for all words, or each its own.",
     ),
     click.option(
         "--style",
@@ -93,7 +103,7 @@ _DRAWING = (
         help="Colour where it looks, darkness where it does not, or lines around 50 and 90 % of the weight.",
     ),
     click.option(
-        "--cmap", metavar="NAME", type=ColourMap(), default="plasma", show_default=True, help="Any matplotlib colormap."
+        "--cmap", metavar="NAME", type=ColourMap(), default="dusk", show_default=True, help="Or any of matplotlib's."
     ),
     click.option(
         "--opacity", metavar="X", type=click.FloatRange(0, 1), help="Of the strongest colour.  [default: the style's]"
@@ -162,7 +172,7 @@ _COMMON = (
         help="Take options from a file; the command line wins.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON instead of the caption."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks."),
+    click.option("-q", "--quiet", is_flag=True, is_eager=True, help="No progress and no remarks."),
 )
 
 

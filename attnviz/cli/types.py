@@ -30,18 +30,19 @@ class Name(_Type):
     Args:
         kind: what the names are of, for messages.
         names: the accepted ones.
+        old: earlier ones, accepted and not offered.
     """
 
     name = "name"
 
-    def __init__(self, kind: str, names: Iterable[str]) -> None:
-        self.kind, self.names = kind, tuple(names)
+    def __init__(self, kind: str, names: Iterable[str], old: Iterable[str] = ()) -> None:
+        self.kind, self.names, self.old = kind, tuple(names), tuple(old)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "|".join(self.names)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in self.names:
+        if value not in (*self.names, *self.old):
             close = suggestion(str(value), self.names)
             self.fail(
                 f"no {self.kind} is called {str(value)!r}{close or '; there are ' + ', '.join(self.names)}", param, ctx

@@ -1,4 +1,4 @@
-"""The colour bar: what each colour stands for, in times uniform, with the mark below which nothing is painted."""
+"""The colour bar: what each colour stands for, in times uniform, and where painting begins."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ GREY = 150  # the photo value that the bar's colours lie on, as they lie on the 
 
 # From the longest wording to the shortest: a strip takes the first that fits.
 TITLES = {
+    "log": (
+        "attention, times uniform · the same scale in every picture",
+        "attention, times uniform",
+        "× uniform",
+    ),
+    "linear": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform"),
     "shared": ("attention, times uniform · one scale for all steps", "× uniform · shared scale", "× uniform"),
-    "uniform": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform"),
     "step": (
         "attention, times uniform · own scale at each step",
         "× uniform · own scale each step",
@@ -32,15 +37,22 @@ TITLES = {
 
 
 def gradient(scale: Scale, table: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """(H, W, 3): the colours from 0 to the scale's top, as painted over a middling grey."""
+    """(H, W, 3): the colours of the bar from end to end, as painted over a middling grey."""
     height, width = size
-    density = (np.arange(width) + 0.5) / width * scale.top
-    row = table[:, scale.levels(density), GREY].T
+    row = table[:, scale.levels(scale.at((np.arange(width) + 0.5) / width)), GREY].T
     return np.repeat(row[None], height, axis=0)
 
 
 def ticks(scale: Scale) -> list[tuple[float, str]]:
-    """(position from 0 to 1, label) of round numbers and of the scale's top, ascending."""
+    """(position from 0 to 1, label) of round numbers and of the scale's top, ascending.
+
+    A bar of doublings has one mark each, and says that what lies below its first is not painted.
+    """
+    if scale.doubling:
+        count = round(math.log2(scale.top / scale.bottom))
+        values = [scale.bottom * 2**number for number in range(count + 1)]
+        signs = ["≤", *[""] * (count - 1), "≥" if scale.clipped else ""]
+        return [(scale.position(value), f"{sign}{value:g}") for sign, value in zip(signs, values, strict=True)]
     rough = scale.top / 5
     power = 10.0 ** math.floor(math.log10(rough))
     pitch = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
@@ -71,6 +83,6 @@ def _left(mark: tuple[float, str], width: int, measure: Callable[[str], int]) ->
     return min(max(round(mark[0] * width - text / 2), 0), max(width - text, 0))
 
 
-def threshold_x(width: int) -> int:
-    """Pixel column of the threshold's mark on a bar of `width` pixels."""
-    return min(width - 1, round(THRESHOLD * width))
+def onset(scale: Scale) -> float | None:
+    """Where on the bar painting begins, from 0 to 1; None where it does at its very end."""
+    return None if scale.doubling else THRESHOLD

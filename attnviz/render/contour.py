@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.render.heatmap import THRESHOLD, Scale
 from attnviz.render.overlay import Painted, box
 from attnviz.render.strip import Key
+
+if TYPE_CHECKING:
+    from attnviz.render.heatmap import Scale
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 BINS = 4096  # of the histogram that finds a level: enclosed shares are right to about 1 / BINS of the peak
+EVEN = 0.1  # times uniform; a map that varies by less has no lines, which would trace noise
 HALO = (16, 16, 20)  # a dark edge, so that lines are seen on any photo
 
 
@@ -53,11 +58,11 @@ class Contours:
     def paint(self, density: Floats, scale: Scale) -> Painted:
         """The photo with the lines of one step's (H, W) density, and the densities on them, in the order of LINES.
 
-        A map that varies by less than the threshold on its scale gets no lines: they would trace noise.
+        A map that varies by less than EVEN gets no lines. They do not depend on the scale: that is the bar's alone.
         """
         out = self.blank.copy()
         values = density[self._part]
-        if values.size == 0 or float(np.ptp(values)) < THRESHOLD * scale.top:
+        if values.size == 0 or float(np.ptp(values)) < EVEN:
             return out, ()
         slope = None if self._cells else steepness(values)
         levels = tuple(enclosing(values, line.share) for line in LINES)

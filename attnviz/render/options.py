@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attnviz.errors import ConfigError
 from attnviz.limits import LEAST_SECONDS, MOST_SECONDS
-from attnviz.render.heatmap import SCALES
+from attnviz.render.heatmap import RENAMED, SCALES
 from attnviz.render.overlay import OPACITY, STYLES
 from attnviz.render.palette import DEFAULT, colours
 
@@ -30,7 +30,7 @@ class DrawOptions:
     """What pictures look like.
 
     Args:
-        scale: "shared", "uniform" or "step"; see `heatmap.SCALES`.
+        scale: "log", "linear" (once called "uniform"), "shared" or "step"; see `heatmap.SCALES`.
         style: "heat", "spotlight" or "contour"; see `overlay.STYLES`.
         cmap: the default, or any name of matplotlib's; for style "heat".
         opacity: from 0 to 1: of the colour at the scale's top, of the dark where a spotlight does not shine, of contour
@@ -53,7 +53,7 @@ class DrawOptions:
         ConfigError: a value that cannot be used.
     """
 
-    scale: str = "shared"
+    scale: str = "log"
     style: str = "heat"
     cmap: str = DEFAULT
     opacity: float | None = None
@@ -70,11 +70,12 @@ class DrawOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
+        set_field = object.__setattr__  # numbers of numpy's become Python's, which JSON knows
+        set_field(self, "scale", RENAMED.get(self.scale, self.scale))
         _choice("scale", self.scale, SCALES)
         _choice("style", self.style, STYLES)
         for name in ("cells", "labels", "pieces", "relative", "loop"):
             check_flag(name, getattr(self, name))
-        set_field = object.__setattr__  # numbers of numpy's become Python's, which JSON knows
         if self.opacity is not None:
             set_field(self, "opacity", _number("opacity", self.opacity, 0, 1))
         for name, low in (("duration", LEAST_SECONDS), ("last", LEAST_SECONDS), ("fade", 0)):

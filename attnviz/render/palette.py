@@ -1,11 +1,18 @@
 """Colour maps: 256 RGB entries from low to high.
 
-The default is here as data, so that drawing does not import matplotlib; any other name is looked up there.
+Ours are here as data, a few anchors in CIE L*C*h each, so that drawing does not import matplotlib; any other name is
+looked up there.
+
+"dusk", the default, was chosen by a measure and by eye (attnviz/guide/pictures.md has the table of what was tried). Its
+lightness rises from end to end, so it reads in grey and to eyes that see few colours. Its low end is light enough for a
+black dog and strong enough for snow, and its hues, from violet over pink to yellow, are rare in photos.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +20,42 @@ import numpy.typing as npt
 from attnviz.errors import ConfigError
 
 Bytes = npt.NDArray[np.uint8]
+Anchors = Sequence[tuple[float, float, float]]
 
-DEFAULT = "plasma"
+DEFAULT = "dusk"
 
-# matplotlib's "plasma" (CC0, by Nathaniel J. Smith and Stefan van der Walt), rounded to bytes. Perceptually uniform,
-# and bright and saturated from end to end: over a photo its low end stays a colour where others become a shadow.
-_PLASMA = (
-    "0d088710078813078916078a19068c1b068d1d068e20068f2206902406912605912805922a05932c05942e05952f05963105973305973504"
-    "9837049938049a3a049a3c049b3e049c3f049c41049d43039e44039e46039f48039f4903a04b03a14c02a14e02a25002a25102a35302a355"
-    "02a45601a45801a45901a55b01a55c01a65e01a66001a66100a76300a76400a76600a76700a86900a86a00a86c00a86e00a86f00a87100a8"
-    "7201a87401a87501a87701a87801a87a02a87b02a87d03a87e03a88004a88104a78305a78405a78606a68707a68808a68a09a58b0aa58d0b"
-    "a58e0ca48f0da4910ea3920fa39410a29511a19613a19814a099159f9a169f9c179e9d189d9e199da01a9ca11b9ba21d9aa31e9aa51f99a6"
-    "2098a72197a82296aa2395ab2494ac2694ad2793ae2892b02991b12a90b22b8fb32c8eb42e8db52f8cb6308bb7318ab83289ba3388bb3488"
-    "bc3587bd3786be3885bf3984c03a83c13b82c23c81c33d80c43e7fc5407ec6417dc7427cc8437bc9447aca457acb4679cc4778cc4977cd4a"
-    "76ce4b75cf4c74d04d73d14e72d24f71d35171d45270d5536fd5546ed6556dd7566cd8576bd9586ada5a6ada5b69db5c68dc5d67dd5e66de"
-    "5f65de6164df6263e06363e16462e26561e26660e3685fe4695ee56a5de56b5de66c5ce76e5be76f5ae87059e97158e97257ea7457eb7556"
-    "eb7655ec7754ed7953ed7a52ee7b51ef7c51ef7e50f07f4ff0804ef1814df1834cf2844bf3854bf3874af48849f48948f58b47f58c46f68d"
-    "45f68f44f79044f79143f79342f89441f89540f9973ff9983ef99a3efa9b3dfa9c3cfa9e3bfb9f3afba139fba238fca338fca537fca636fc"
-    "a835fca934fdab33fdac33fdae32fdaf31fdb130fdb22ffdb42ffdb52efeb72dfeb82cfeba2cfebb2bfebd2afebe2afec029fdc229fdc328"
-    "fdc527fdc627fdc827fdca26fdcb26fccd25fcce25fcd025fcd225fbd324fbd524fbd724fad824fada24f9dc24f9dd25f8df25f8e125f7e2"
-    "25f7e425f6e626f6e826f5e926f5eb27f4ed27f3ee27f3f027f2f227f1f426f1f525f0f724f0f921"
+# (lightness L*, chroma C*, hue in degrees) at even distances. Those of "dusk" are a doubling apart on the scale "log".
+_DUSK = ((45, 80, 296), (51, 78, 303), (56, 68, 348), (61, 70, 378), (67, 86, 415), (79, 84, 438), (91, 88, 456))
+# Differences: more is pink, less is blue to cyan. Neither is a colour of fur, grass, wood or skin.
+_MORE = ((42, 62, 330), (54, 82, 352), (62, 76, 378))
+_LESS = ((40, 62, 290), (58, 50, 250), (86, 48, 195))
+
+_WHITE = (0.95047, 1.0, 1.08883)  # CIE D65
+_XYZ_TO_RGB = (
+    (3.2404542, -1.5371385, -0.4985314),
+    (-0.969266, 1.8760108, 0.041556),
+    (0.0556434, -0.2040259, 1.0572252),
 )
+
+
+@lru_cache(maxsize=8)
+def ramp(anchors: Anchors) -> Bytes:
+    """(256, 3) uint8, RGB: straight in L*, C* and h between anchors; what sRGB cannot show is clipped (CIE 1976)."""
+    at = np.linspace(0, len(anchors) - 1, 256)
+    light, chroma, hue = (np.interp(at, np.arange(len(anchors)), part) for part in zip(*anchors, strict=True))
+    y = (light + 16) / 116
+    xyz = np.stack([y + chroma * np.cos(np.radians(hue)) / 500, y, y - chroma * np.sin(np.radians(hue)) / 200])
+    xyz = np.where(xyz > 6 / 29, xyz**3, 3 * (6 / 29) ** 2 * (xyz - 4 / 29))
+    linear = np.clip(np.array(_XYZ_TO_RGB) @ (xyz * np.array(_WHITE)[:, None]), 0, 1).T
+    colour = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    found: Bytes = np.rint(255 * colour).astype(np.uint8)
+    found.setflags(write=False)
+    return found
+
+
+def arms() -> tuple[Bytes, Bytes]:
+    """The colours of what is more and of what is less, each from little to much: (256, 3) uint8."""
+    return ramp(_MORE), ramp(_LESS)
 
 
 def names() -> list[str]:
@@ -50,11 +72,11 @@ def colours(name: str = DEFAULT) -> Bytes:
         ConfigError: matplotlib knows no such colour map; the message names the closest ones.
     """
     if name == DEFAULT:
-        return np.frombuffer(bytes.fromhex(_PLASMA), np.uint8).reshape(256, 3)
+        return ramp(_DUSK)
     from matplotlib import colormaps
 
     if str(name) not in colormaps:
-        known = {known.lower(): known for known in colormaps}
+        known = {known.lower(): known for known in (*colormaps, DEFAULT)}
         close = [known[match] for match in difflib.get_close_matches(str(name).lower(), known, n=3)]
         hint = f"did you mean {' or '.join(close)}?" if close else f"{DEFAULT}, viridis or cividis read well"
         raise ConfigError(f"no colour map is called {name!r}: {hint}")

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from attnviz.render import colorbar
 from attnviz.render.fonts import has_raqm
-from attnviz.render.heatmap import THRESHOLD, Scale
+from attnviz.render.heatmap import DEFAULT, Scale
 from attnviz.render.text import Word, fitted, is_rtl, line_height, printable, word
 
 MIN_WIDTH = 320  # of a strip, and so of every picture that has one; below it numbers and words would not fit
@@ -61,7 +61,7 @@ def strip_colours(legend: Legend) -> npt.NDArray[np.uint8]:
     ramps = [(BACKGROUND, BRIGHT, 6), (MARK, MARKED_TEXT, 5)]
     colours = [np.linspace(start, stop, count) for start, stop, count in ramps]
     if isinstance(legend, np.ndarray):
-        colours.append(colorbar.gradient(Scale("uniform", 1.0), legend, (1, BAR_COLOURS))[0])
+        colours.append(colorbar.gradient(DEFAULT, legend, (1, BAR_COLOURS))[0])
     else:
         colours.append(np.array([key.colour for key in legend]))
     return np.rint(np.concatenate(colours)).astype(np.uint8)
@@ -205,10 +205,17 @@ class Strip:
 
     def _draw_threshold(self, canvas: Image.Image, y: int, scale: Scale, note: str) -> None:
         """The row above a colour bar: the mark below which nothing is painted, what the numbers are, and the note."""
-        mark = self._pad + colorbar.threshold_x(self._room)
-        percent = word(f"{THRESHOLD * 100:.0f} %", self._small)
-        percent.paste(canvas, (mark + 2 + self._stroke, y), BRIGHT)
-        self._draw_row(canvas, mark + percent.width + self._small, y, colorbar.TITLES[scale.name], note)
+        left = self._pad
+        if (onset := colorbar.onset(scale)) is not None:
+            percent = word(f"{onset * 100:.0f} %", self._small)
+            mark = self._mark(onset)
+            percent.paste(canvas, (mark + 2 + self._stroke, y), BRIGHT)
+            left = mark + percent.width + self._small
+        self._draw_row(canvas, left, y, colorbar.TITLES[scale.name], note)
+
+    def _mark(self, position: float) -> int:
+        """The pixel column of a position on the bar, from 0 to 1."""
+        return self._pad + min(round(position * self._room), self._room - 1)
 
     def _draw_keys(self, canvas: Image.Image, y: int, scale: Scale, keys: Sequence[Key], note: str) -> None:
         """The row above a contour picture's bar: what its lines enclose, what the numbers are, and the note."""
@@ -231,13 +238,14 @@ class Strip:
         canvas.paste(Image.fromarray(bar), (self._pad, top))
         pen = ImageDraw.Draw(canvas)
         below = top + self._bar
-        if isinstance(self._legend, np.ndarray):
-            mark = self._pad + colorbar.threshold_x(self._room)
+        onset = colorbar.onset(scale)
+        if isinstance(self._legend, np.ndarray) and onset is not None:
+            mark = self._mark(onset)
             above = top - line_height(self._small) * 3 // 4
             pen.line((mark, above, mark, below - 1), fill=BRIGHT, width=self._stroke)
         marks = colorbar.ticks(scale)
         for position, _ in marks:
-            x = self._pad + min(round(position * self._room), self._room - 1)
+            x = self._mark(position)
             pen.line((x, below, x, below + 2 * self._stroke), fill=FAINT, width=self._stroke)
         for x, label in colorbar.spread(marks, self._room, self._measure, self._small // 2):
             word(label, self._small).paste(canvas, (self._pad + x, below + 2 * self._stroke), BRIGHT)

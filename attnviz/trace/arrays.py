@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from attnviz.errors import TraceError
+from attnviz.limits import MOST_CELLS, MOST_CHARACTERS, MOST_STEPS, MOST_VALUES
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -39,6 +42,22 @@ def to_numpy(name: str, value: Any) -> npt.NDArray[Any]:
     return array
 
 
+def check_shape(name: str, shape: Sequence[int]) -> None:
+    """Raises TraceError for an array (T, ...) beyond the limits of a trace, which the guide on trace files names."""
+    if shape and shape[0] > MOST_STEPS:
+        raise TraceError(f"{name} of {shape[0]:,} steps are too many; a trace has at most {MOST_STEPS:,}: keep fewer")
+    if len(shape) == 3 and max(shape[1:]) > MOST_CELLS:
+        raise TraceError(
+            f"{name} on a grid of {shape[1]:,}x{shape[2]:,} cells are too fine; a grid has at most "
+            f"{MOST_CELLS:,}x{MOST_CELLS:,}: average neighbouring cells"
+        )
+    if math.prod(shape) > MOST_VALUES:
+        raise TraceError(
+            f"{name} of shape {tuple(shape)} are too many; a trace has at most {MOST_VALUES:,} of them: keep fewer "
+            "steps, or average neighbouring cells"
+        )
+
+
 def floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
     """`value` as a float32 array of its own, with so many axes, that nobody can write to. Raises TraceError."""
     array = to_numpy(name, value)
@@ -46,6 +65,9 @@ def floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
         raise TraceError(f"{name} must be floating-point numbers ({', '.join(axes)}), not {array.dtype}")
     if array.ndim != len(axes) or 0 in array.shape[1:]:
         raise TraceError(f"{name} must have the shape ({', '.join(axes)}), not {array.shape}")
+    check_shape(name, array.shape)
+    if array.dtype == np.float32 and array.flags.c_contiguous and array.flags.owndata and not array.flags.writeable:
+        return array  # it is such a one already, fresh from a file
     with np.errstate(over="ignore"):
         array = np.array(array, np.float32, order="C")
     array.setflags(write=False)
@@ -83,6 +105,11 @@ def texts(value: Any) -> tuple[str, ...]:
         raise TraceError("tokens must be a tuple of strings, one a step")
     if any("\0" in text for text in value):
         raise TraceError("a token holds the character NUL, which no trace file can keep; leave it out")
+    if len(value) * (longest := max(map(len, value), default=0)) > MOST_CHARACTERS:
+        raise TraceError(
+            f"{len(value):,} tokens of up to {longest:,} characters are too long; a trace has at most "
+            f"{MOST_CHARACTERS:,}, each token counted as the longest"
+        )
     return tuple(map(str, value))  # numpy's strings too
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from attnviz.trace.step import outside
+from attnviz.trace.step import outside, variation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,24 +46,21 @@ def notes(weights: Floats, tokens: Sequence[str], frame: Frame | None, settings:
 
 
 def _dead(maps: Floats) -> list[str]:
-    weights = maps.reshape(len(maps), -1).astype(np.float64)
-    count = weights.shape[1]
+    count = maps[0].size
     if count == 1:
         return ["The grid has a single cell, so the attention has nothing to choose from."]
-    uniform = (_variation(weights, 1 / count) < UNIFORM_DISTANCE) & (weights.max(axis=1) * count < UNIFORM_PEAK)
-    if uniform.all():
+    uniform = sum(
+        variation(one, 1 / count) < UNIFORM_DISTANCE and float(one.max()) * count < UNIFORM_PEAK for one in maps
+    )
+    if uniform == len(maps):
         return ["The attention is nearly uniform at every step: the model looks everywhere alike."]
     found = []
-    if 2 * uniform.sum() >= len(maps):
-        found.append(f"The attention is nearly uniform at {uniform.sum()} of {len(maps)} steps.")
-    if len(maps) > 1 and (_variation(weights, weights.mean(axis=0)) < SAME_DISTANCE).all():
+    if 2 * uniform >= len(maps):
+        found.append(f"The attention is nearly uniform at {uniform} of {len(maps)} steps.")
+    mean = maps.mean(axis=0, dtype=np.float64)
+    if len(maps) > 1 and all(variation(one, mean) < SAME_DISTANCE for one in maps):
         found.append("The attention is nearly the same at every step: it does not follow the words.")
     return found
-
-
-def _variation(weights: npt.NDArray[np.float64], other: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
-    distance: npt.NDArray[np.float64] = np.abs(weights - other).sum(axis=1) / 2
-    return distance
 
 
 def _outside(weights: Floats, tokens: Sequence[str], frame: Frame | None) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +16,14 @@ from attnviz.errors import TraceError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator
 
-MAX_BYTES = 2**30  # of all arrays together: 60 steps of 2,000 x 2,000 cells
+MAX_BYTES = 2**30  # of all arrays together: more than the largest trace takes
+LAST_CHARACTER = 0x10FFFF
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 _UNIX = 3
+
+Shape = tuple[int, ...]
 
 
 def dumps(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
@@ -26,37 +31,46 @@ def dumps(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for name, array in arrays.items():
-            member = io.BytesIO()
             little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
-            np.lib.format.write_array(member, little, version=(1, 0), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             entry.create_system, entry.external_attr = _UNIX, 0o644 << 16
-            file.writestr(entry, member.getvalue())
+            with file.open(entry, "w") as member:
+                np.lib.format.write_array(member, little, version=(1, 0), allow_pickle=False)
     return archive.getvalue()
 
 
-def load(path: str | os.PathLike[str], names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+def load(
+    path: str | os.PathLike[str], names: Iterable[str], check: Callable[[str, Shape], None]
+) -> dict[str, npt.NDArray[Any]]:
     """Those of the arrays `names` that the archive holds; others in it are not looked at.
 
     Each array's header is read first, so an archive that would unpack to more than `MAX_BYTES` is refused unread.
+
+    Args:
+        check: called with the name and shape of each array before any is read; raises TraceError for one too large.
 
     Raises:
         TraceError: a file that is missing, no archive, or damaged, or arrays of objects. The text lacks the file's
             name.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name: f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()}
+        with _seekable(path) as file, zipfile.ZipFile(file) as archive:
+            there = set(archive.namelist())
+            members = {name: f"{name}.npy" for name in names if f"{name}.npy" in there}
             left = MAX_BYTES
             for name, member in members.items():
                 with archive.open(member) as stream:
-                    left -= _array_bytes(stream, name)
+                    shape, size = _header(stream, name)
+                check(name, shape)
+                left -= size
                 if left < 0:
                     raise TraceError(f"its arrays would take more than {MAX_BYTES:,} bytes; save fewer steps")
             arrays = {}
             for name, member in members.items():
                 with archive.open(member) as stream:
                     arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+                _check_characters(name, arrays[name])
+                arrays[name].setflags(write=False)
             return arrays
     except TraceError:
         raise
@@ -70,8 +84,21 @@ def load(path: str | os.PathLike[str], names: Iterable[str]) -> dict[str, npt.ND
         raise TraceError(f"is damaged ({error}); save the trace again") from error
 
 
-def _array_bytes(stream: IO[bytes], name: str) -> int:
-    """How many bytes an array takes, by the header at the beginning of its stream."""
+@contextmanager
+def _seekable(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """The file, opened; the bytes of a pipe, which cannot be read from its end as an archive is."""
+    with open(path, "rb") as file:  # noqa: PTH123
+        if file.seekable():
+            yield file
+            return
+        data = file.read(2 * MAX_BYTES + 1)
+        if len(data) > 2 * MAX_BYTES:
+            raise TraceError(f"gives more than {2 * MAX_BYTES:,} bytes, too many for a trace")
+        yield io.BytesIO(data)
+
+
+def _header(stream: IO[bytes], name: str) -> tuple[Shape, int]:
+    """The shape of an array, and how many bytes it takes, by the header at the beginning of its stream."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -81,4 +108,13 @@ def _array_bytes(stream: IO[bytes], name: str) -> int:
         raise TraceError(f"{name!r} is not a plain array; save numbers or unicode text")
     if dtype.hasobject:
         raise TraceError(f"{name!r} holds Python objects, which are not safe to read; save numbers or unicode text")
-    return math.prod(shape) * dtype.itemsize
+    return shape, math.prod(shape) * dtype.itemsize
+
+
+def _check_characters(name: str, array: npt.NDArray[Any]) -> None:
+    """Raises TraceError for text with numbers in it that are no characters: Python cannot even print them."""
+    if array.dtype.kind != "U" or not array.dtype.itemsize:
+        return
+    native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)).reshape(-1)
+    if native.size and int(native.view(np.uint32).max()) > LAST_CHARACTER:
+        raise TraceError(f"{name!r} holds numbers that are no characters; save the trace again")

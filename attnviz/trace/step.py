@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,10 +65,8 @@ def steps_of(
     weights: Floats, tokens: Sequence[str], frame: Frame | None, logprobs: Floats | None, on_image: Floats | None
 ) -> list[Step]:
     """The steps of a trace's arrays: (T, h, w) weights, T tokens, (T,) logprobs and shares on the image."""
-    exact = weights.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropies = -np.where(exact > 0, exact * np.log(exact), 0).sum(axis=(1, 2))
-    changes = [None, *(np.abs(np.diff(exact, axis=0)).sum(axis=(1, 2)) / 2).tolist()]
+    entropies = [entropy(one) for one in weights]
+    changes = [None, *(variation(one, before) for before, one in pairwise(weights))]
     on_padding = outside(weights, frame)
     unknown = [None] * len(tokens)
     probabilities = unknown if logprobs is None else logprobs.tolist()
@@ -78,7 +77,7 @@ def steps_of(
             token=token,
             weights=weights[index],
             logprob=probabilities[index],
-            entropy=max(float(entropies[index]), 0.0),
+            entropy=max(entropies[index], 0.0),
             effective_cells=max(math.exp(entropies[index]), 1.0),
             change=changes[index],
             peak=divmod(int(weights[index].argmax()), weights.shape[2]),
@@ -89,8 +88,23 @@ def steps_of(
     ]
 
 
+# One step after the other, for exact copies of all steps at once would take gigabytes of the largest traces.
+
+
+def entropy(weights: Floats) -> float:
+    """Of the weights (h, w) of a step, in nats."""
+    exact = weights[weights > 0].astype(np.float64)
+    return float(-(exact * np.log(exact)).sum())
+
+
+def variation(weights: Floats, other: npt.NDArray[np.floating] | float) -> float:
+    """Total variation distance of the weights (h, w) of a step to others: the share that would have to move."""
+    return float(np.abs(weights.astype(np.float64) - other).sum() / 2)
+
+
 def outside(weights: Floats, frame: Frame | None) -> npt.NDArray[np.float64]:
     """(T,): the weight of each step, (T, h, w), that lies on padding; 0 without a frame."""
-    padding = 0.0 if frame is None else 1 - frame.coverage()
-    found: npt.NDArray[np.float64] = (weights.astype(np.float64) * padding).sum(axis=(1, 2))
-    return found
+    if frame is None:
+        return np.zeros(len(weights))
+    padding = 1 - frame.coverage()
+    return np.array([(one * padding).sum() for one in weights])

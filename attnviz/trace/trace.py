@@ -15,7 +15,16 @@ from attnviz.errors import ConfigError, TraceError
 from attnviz.files import write_atomically
 from attnviz.photo.frame import Frame, Size
 from attnviz.trace import npz
-from attnviz.trace.arrays import SUM_TOLERANCE, check_distributions, floats, indices, shares, texts, word_numbers
+from attnviz.trace.arrays import (
+    SUM_TOLERANCE,
+    check_distributions,
+    check_shape,
+    floats,
+    indices,
+    shares,
+    texts,
+    word_numbers,
+)
 from attnviz.trace.meta import ImageInfo, Meta, json_object, verdicts_of
 from attnviz.trace.notes import notes
 from attnviz.trace.step import Step, steps_of
@@ -254,7 +263,7 @@ class Trace:
             TraceError: a file that is missing or malformed, in whatever way.
         """
         try:
-            arrays: dict[str, Any] = npz.load(path, (*ARRAYS, "tokens", "meta"))
+            arrays: dict[str, Any] = npz.load(path, (*ARRAYS, "tokens", "meta"), check_shape)
             for name in ("weights", "tokens"):
                 if name not in arrays:
                     raise TraceError(f"has no {name!r}; a trace has 'weights' (T, h, w) and 'tokens' (T,)")

@@ -64,7 +64,7 @@ def test_lines_run_where_the_level_is() -> None:
 def test_noise_gets_no_lines(cells: bool) -> None:
     values = (1 + np.random.default_rng(0).normal(0, 1e-9, (40, 50))).astype(np.float32)
     photo = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
-    for scale in (Scale("shared", 4), Scale("uniform", 10), Scale("step", 1)):
+    for scale in (Scale("shared", 4), Scale("linear", 10), Scale("step", 1)):
         out = Contours(photo, np.ones((40, 50), bool), 1.0, cells).paint(values, scale)[0]
         np.testing.assert_array_equal(out, photo)
 

@@ -20,6 +20,7 @@ from attnviz.photo.frame import Frame
 from attnviz.photo.image import Photo
 from attnviz.render import WRITERS, DrawOptions, draw, write
 from attnviz.render.figure import FigureOptions
+from attnviz.render.heatmap import BOTTOM
 from attnviz.render.names import is_ours, slug, step_name
 from attnviz.render.options import options_from
 from attnviz.render.overlay import UNSEEN
@@ -65,7 +66,7 @@ def test_the_summary(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert summary["files"] == ["attention.gif", "trace.npz", "summary.json"]
     assert summary["trace"]["caption"] == "a dog runs"
-    assert summary["options"]["scale"] == "uniform"
+    assert summary["options"]["scale"] == "linear"  # what "uniform" is called now
     assert summary["options"]["steps"] == [0, 2]
     assert str(tmp_path) not in json.dumps(summary)
 
@@ -308,7 +309,7 @@ def test_only_chosen_steps_are_drawn_and_scaled(tmp_path: Path) -> None:
     trace = Trace(weights, WORDS, frame=trace.frame)
     files = draw(trace, photo(), tmp_path, formats=["png"], steps="0,2")
     assert [path.name for path in files][:2] == ["step-00-a.png", "step-02-runs.png"]
-    options = DrawOptions(steps=(0, 2))
+    options = DrawOptions(steps=(0, 2), scale="shared")
     assert Pictures(trace, Photo(photo(), "x", None), options).scales[0].top < 49
 
 
@@ -351,8 +352,7 @@ def test_unlabelled_pictures_are_the_overlay_alone_and_untouched_below_the_thres
     trace = made_up()
     path = draw(trace, pixels, tmp_path, formats=["png"])[0]
     drawn = np.asarray(Image.open(path))
-    top = max(4.0, float(trace.density.max()))
-    clear = trace.heatmap(0) < 0.02 * top * 0.999
+    clear = trace.heatmap(0) < BOTTOM
     assert 0 < clear.mean() < 1
     np.testing.assert_array_equal(drawn[clear], pixels[clear])
     assert (drawn[~clear] != pixels[~clear]).any(axis=1).mean() > 0.8
@@ -386,7 +386,7 @@ def test_the_border_outside_a_centre_crop_is_dimmed_and_uncoloured(tmp_path: Pat
 
 def test_a_step_scale_says_so_on_every_picture(tmp_path: Path) -> None:
     """PNGs get a strip with a colour bar even where no labels are asked for."""
-    for scale, taller in (("shared", False), ("uniform", False), ("step", True)):
+    for scale, taller in (("log", False), ("linear", False), ("shared", False), ("step", True)):
         with Image.open(draw(made_up(), photo(), tmp_path, formats=["png"], scale=scale)[0]) as image:
             assert (image.height > 60) == taller
 

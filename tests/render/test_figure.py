@@ -106,10 +106,10 @@ def test_one_scale_for_all_photos_and_rows(pixels: np.ndarray) -> None:
     alone = picture(panels(figure(one, pixels))[1])
     flat = trace(weights=np.full((5, 3, 4), 1 / 12, np.float32), mode="dot")
     top = max(float(one.density.max()), float(sharp.density.max()))
-    page = figure([one, sharp], pixels)
+    page = figure([one, sharp], pixels, scale="shared")
     assert f"{top:.3g}" in texts(page)
     assert (picture(panels(figure([one, flat], [pixels, pixels]))[1]) == alone).all()
-    both = figure([one, sharp], [pixels, pixels])
+    both = figure([one, sharp], [pixels, pixels], scale="shared")
     assert f"{top:.3g}" in texts(both)
     assert len(both.axes) == 2 * (1 + len(WORDS)) + 1
 
@@ -119,8 +119,8 @@ def test_a_scale_of_its_own_is_said_in_every_panel(pixels: np.ndarray) -> None:
     said = [axes.texts[0].get_text() for axes in panels(page)[1:]]
     assert said == [f"≤ {peak:.3g}" for peak in trace().density.max(axis=(1, 2))]
     assert any("panel's" in text for text in texts(page))
-    uniform = figure(trace(), pixels, scale="uniform")
-    assert any(text.endswith("10") for text in texts(uniform))
+    assert any(text.endswith("10") for text in texts(figure(trace(), pixels, scale="linear")))
+    assert {"≤1", "2", "4", "32", "64"} <= set(texts(figure(trace(), pixels)))
 
 
 def test_modes_are_compared_row_by_row_with_differences(pixels: np.ndarray) -> None:
@@ -137,10 +137,11 @@ def test_modes_are_compared_row_by_row_with_differences(pixels: np.ndarray) -> N
     assert all((picture(axes) == photo).all() for axes in panels(same)[-len(WORDS) :])
 
 
-def test_more_is_red_and_less_is_blue() -> None:
+@pytest.mark.parametrize("scale", ["log", "shared"])
+def test_more_is_pink_and_less_is_blue(scale: str) -> None:
     base = np.full((2, 3, 3), 120, np.uint8)
     difference = np.array([[-4, 0.05, 4], [-0.05, np.nan, 2]], np.float32)
-    out = Arms(base, None).paint(difference, Scale("shared", 4.0)).astype(int)
+    out = Arms(base, None).paint(difference, Scale(scale, 4.0)).astype(int)
     assert out[0, 0, 2] > out[0, 0, 0] + 40
     assert out[0, 2, 0] > out[0, 2, 2] + 40
     assert (out[0, 1] == 120).all()

@@ -70,9 +70,9 @@ def test_draw_writes_a_page_beside_the_rest_and_replaces_it(tmp_path: Path, pixe
 
 def test_the_page_says_what_the_trace_does(pixels: np.ndarray) -> None:
     one, other = trace(), trace(mode="general", logprobs=None)
-    data = data_of(made([one, other], pixels, scale="uniform", cells=True, opacity=0.5, steps=[0, 2]))
+    data = data_of(made([one, other], pixels, scale="linear", cells=True, opacity=0.5, steps=[0, 2]))
     assert (data["tokens"], data["words"], data["steps"]) == (["a", "dog", "runs"], ["a", "runs"], [0, 2])
-    assert (data["scale"], data["cells"], data["opacity"], data["size"]) == ("uniform", True, 0.5, list(SIZE))
+    assert (data["scale"], data["cells"], data["opacity"], data["size"]) == ("linear", True, 0.5, list(SIZE))
     assert [mode["label"] for mode in data["modes"]] == ["concat", "general"]
     assert data["modes"][1]["probabilities"] is None
     steps = [one.steps[0], one.steps[2]]

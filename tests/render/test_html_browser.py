@@ -203,7 +203,7 @@ def test_keys_step_through_the_words(explore: Open) -> None:
     page.get_by_role("slider", name="Opacity").focus()
     page.keyboard.press("ArrowLeft")
     assert current(page) == 3  # the slider has the arrows to itself
-    assert page.locator("#opacityvalue").inner_text() == "79 %"
+    assert page.locator("#opacityvalue").inner_text() == "87 %"
     for name in ("Next word", "Previous word", "Previous word"):
         page.get_by_role("button", name=name).click()
     assert current(page) == 2
@@ -245,8 +245,8 @@ def test_switches_for_opacity_scale_and_cells(explore: Open) -> None:
     slider = page.get_by_role("slider", name="Opacity")
     slider.fill("0")
     assert (layer_of(page)[..., 3] == 0).all()
-    slider.fill("80")
-    for name, scale in (("uniform", "uniform"), ("own, each word", "step"), ("shared", "shared")):
+    slider.fill("88")
+    for name, scale in (("linear", "linear"), ("own, each word", "step"), ("shared", "shared"), ("log", "log")):
         page.get_by_role("radio", name=name).check()
         drawn = Pictures(made, Photo(pixels, "p", None), DrawOptions(scale=scale))
         assert np.quantile(np.abs(laid_over(pixels, layer_of(page)) - drawn.overlay(0)), 0.999) <= 3
@@ -260,7 +260,7 @@ def test_switches_for_opacity_scale_and_cells(explore: Open) -> None:
 def test_the_mode_is_switched_on_one_scale(explore: Open) -> None:
     one, other = trace(), trace(mode="general", seed=4, logprobs=None)
     pixels = photo_of((120, 180))
-    page = explore([one, other], pixels)
+    page = explore([one, other], pixels, scale="shared")
     page.keyboard.press("ArrowRight")
     first, top = layer_of(page), page.locator("#ticks span").last.inner_text()
     assert page.locator("#chart svg rect.value").count() == 5
@@ -344,7 +344,7 @@ def test_everything_has_a_name_for_screen_readers(explore: Open) -> None:
     page = explore([trace(), trace(mode="dot")], photo_of((120, 180)))
     for role, names in {
         "button": ["Previous word", "Play", "Next word", "Download"],
-        "radio": ["concat", "dot", "shared", "uniform"],
+        "radio": ["concat", "dot", "log", "linear", "shared", "own"],
         "slider": ["Opacity"],
         "checkbox": ["Show the bare cells"],
         "group": ["The caption; each word is a button", "Mode", "Scale"],

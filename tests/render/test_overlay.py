@@ -7,14 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+from cielab import difference, lab
 from hypothesis import given, settings, strategies as st
 
 from attnviz.errors import ConfigError
 from attnviz.render import overlay, palette
+from attnviz.render.heatmap import DEFAULT
 from attnviz.render.overlay import Overlay, dimmed, heat_table, spotlight_table
 
 
-@pytest.mark.parametrize("name", [palette.DEFAULT, "viridis", "magma_r", "tab10", "gray"])
+@pytest.mark.parametrize("name", ["plasma", "viridis", "magma_r", "tab10", "gray"])
 def test_colour_maps_are_those_of_matplotlib(name: str) -> None:
     from matplotlib import colormaps
 
@@ -22,14 +24,60 @@ def test_colour_maps_are_those_of_matplotlib(name: str) -> None:
     np.testing.assert_array_equal(palette.colours(name), expected)
 
 
-def test_the_default_colour_map_grows_steadily_lighter() -> None:
-    """Perceptually uniform: lightness (CIE L*) rises from end to end, in about equal steps."""
-    rgb = palette.colours() / 255
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
-    steps = np.diff(lightness[::8])
-    assert steps.min() > 0
-    assert steps.max() < 3 * np.median(steps)
+def test_the_default_colour_map_runs_through_its_anchors_and_grows_lighter() -> None:
+    found = lab(palette.colours())
+    for number, (light, chroma, hue) in enumerate(palette._DUSK):
+        at = round(255 * number / (len(palette._DUSK) - 1))
+        expected = light, chroma * np.cos(np.radians(hue)), chroma * np.sin(np.radians(hue))
+        np.testing.assert_allclose(found[at], expected, atol=3.5)  # what an entry more or less makes
+    assert (np.diff(found[::8, 0]) > 0).all()
+
+
+GREYS = np.repeat(np.arange(0, 256, 5, dtype=np.uint8)[:, None], 3, axis=1)
+PHOTOS = np.random.default_rng(0).integers(0, 256, (400, 3), np.uint8)
+
+
+def painted(photo: np.ndarray, densities: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(D, N, 3): (N, 3) colours of a photo, with the heat of each density over them."""
+    levels = DEFAULT.levels(densities)
+    out: np.ndarray = table[np.arange(3), levels[:, None, None], photo]
+    return out
+
+
+def tables() -> dict[str, np.ndarray]:
+    more, less = palette.arms()
+    strength = overlay.OPACITY["heat"]
+    heat = heat_table(palette.DEFAULT, strength)
+    return {"heat": heat, "more": overlay.ramp_table(more, strength), "less": overlay.ramp_table(less, strength)}
+
+
+@pytest.mark.parametrize(("name", "slack"), [("heat", 0.8), ("more", 2.1), ("less", 0.8)])
+def test_more_density_is_never_less_colour_on_any_grey(name: str, slack: float) -> None:
+    """From black over grey to white the distance from the photo rises; half a unit is the rounding of bytes."""
+    shown = painted(GREYS, 2.0 ** np.linspace(0, 6, 200), tables()[name])
+    distance = difference(shown, GREYS)
+    assert (np.maximum.accumulate(distance) - distance).max() < slack
+
+
+def test_a_doubling_is_seen_on_any_colour() -> None:
+    shown = painted(np.concatenate([GREYS, PHOTOS]), 2.0 ** np.arange(7), tables()["heat"])
+    steps = difference(shown[1:], shown[:-1])
+    assert steps[:, : len(GREYS)].min() > 15
+    assert np.quantile(steps, 0.02) > 10
+
+
+def test_twice_uniform_is_seen_on_black_white_and_grey() -> None:
+    shown = painted(GREYS, 2.0 ** np.linspace(1, 8, 50), tables()["heat"])
+    assert difference(shown, GREYS).min() > 20
+
+
+@pytest.mark.parametrize("style", ["heat", "spotlight"])
+def test_a_trace_that_is_even_but_for_noise_is_painted_evenly(style: str) -> None:
+    noise = 1 + np.random.default_rng(0).normal(0, 1e-6, (40, 60)).astype(np.float32)
+    for grey in (0, 128, 255):
+        photo = np.full((40, 60, 3), grey, np.uint8)
+        table = overlay.table(style, palette.DEFAULT, overlay.OPACITY[style])
+        assert Overlay(photo, table).paint(noise, DEFAULT)[0].std(axis=(0, 1)).max() <= 1
 
 
 def test_an_unknown_colour_map_names_its_neighbours() -> None:

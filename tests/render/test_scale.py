@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from attnviz.photo.frame import Frame
-from attnviz.render.heatmap import LEAST_TOP, THRESHOLD, UNIFORM_TOP, Scale, scales
+from attnviz.render.heatmap import BOTTOM, LEAST_TOP, LINEAR_TOP, SCALES, THRESHOLD, TOP, Scale, scales
 
 FRAME = Frame.stretch((70, 90), (56, 56), (7, 7))
 
@@ -33,11 +33,32 @@ def test_shared_never_ends_below_four_times_uniform() -> None:
     assert scales("shared", density(1, 3), [0, 1], FRAME)[0].top == LEAST_TOP == 4
 
 
-def test_uniform_ends_at_ten_and_says_where_it_clips() -> None:
-    tame, wild = scales("uniform", density(9), [0], FRAME)[0], scales("uniform", density(9, 11), [0, 1], FRAME)[0]
-    assert tame == Scale("uniform", UNIFORM_TOP, clipped=False)
-    assert wild == Scale("uniform", UNIFORM_TOP, clipped=True)
-    assert wild.levels(np.array([10, 11, 49])).tolist() == [255, 255, 255]
+@pytest.mark.parametrize(("name", "top"), [("log", TOP), ("linear", LINEAR_TOP)])
+def test_fixed_scales_end_where_they_do_and_say_where_they_clip(name: str, top: float) -> None:
+    tame, wild = (scales(name, density(top + more), [0], FRAME)[0] for more in (-1, 1))
+    assert tame == Scale(name, top, clipped=False)
+    assert wild == Scale(name, top, clipped=True)
+    assert wild.levels(np.array([top, top + 1, 500])).tolist() == [255, 255, 255]
+
+
+def test_each_doubling_is_the_same_step() -> None:
+    scale = Scale("log", TOP)
+    assert (BOTTOM, TOP) == (1, 64)
+    levels = scale.levels(2.0 ** np.arange(7)).astype(int)
+    np.testing.assert_allclose(np.diff(levels), 255 / 6, atol=1)
+    assert levels[0] == 1
+    assert scale.levels(np.array([0, 0.5, 0.999])).tolist() == [0, 0, 0]
+
+
+@given(name=st.sampled_from(list(SCALES)), top=st.floats(2, 1e4), position=st.floats(0, 1))
+def test_a_bar_leads_there_and_back(name: str, top: float, position: float) -> None:
+    scale = Scale(name, top)
+    density = float(scale.at(np.array(position)))
+    assert scale.position(density) == pytest.approx(position, abs=1e-9)
+    # The bar's own position, less what it leaves unpainted, is the level.
+    onset = 0 if scale.doubling else THRESHOLD
+    expected = 255 * (position - onset) / (1 - onset) + 1
+    assert abs(int(scale.levels(np.array(density))) - np.clip(expected, 0, 255)) <= 1.01
 
 
 def test_step_gives_each_step_its_own_range() -> None:
@@ -56,7 +77,7 @@ def test_a_step_with_all_its_weight_on_padding_paints_nothing() -> None:
     frame = Frame.letterbox((20, 80), (56, 56), (7, 7))
     maps = np.zeros((1, 7, 7), np.float32)
     maps[0, 0, 0] = 49
-    for name in ("shared", "uniform", "step"):
+    for name in SCALES:
         scale = scales(name, maps, [0], frame)[0]
         assert math.isfinite(scale.top)
         assert scale.top > 0
@@ -78,17 +99,20 @@ def test_levels_follow_the_scale(top: float, share: float) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(0, 60, width=32), min_size=2, max_size=20), st.floats(0.5, 50))
-def test_levels_rise_with_density(values: list[float], top: float) -> None:
-    levels = Scale("shared", top).levels(np.sort(np.array(values, np.float32)))
+@given(
+    st.lists(st.floats(0, 100, width=32), min_size=2, max_size=20), st.floats(1.5, 50), st.sampled_from(list(SCALES))
+)
+def test_levels_rise_with_density(values: list[float], top: float, name: str) -> None:
+    levels = Scale(name, top).levels(np.sort(np.array(values, np.float32)))
     assert (np.diff(levels.astype(int)) >= 0).all()
 
 
 def test_what_was_not_seen_has_level_zero() -> None:
-    assert Scale("shared", 4).levels(np.array([np.nan, 4.0])).tolist() == [0, 255]
+    for name in SCALES:
+        assert Scale(name, 4).levels(np.array([np.nan, 4.0])).tolist() == [0, 255]
 
 
-@pytest.mark.parametrize("name", ["shared", "uniform"])
+@pytest.mark.parametrize("name", ["log", "linear", "shared"])
 def test_a_flat_trace_with_tiny_noise_looks_flat(name: str) -> None:
     noise = np.random.default_rng(0).normal(0, 1e-9, (3, 7, 7))
     weights = (1 / 49 + noise) / (1 / 49 + noise).sum(axis=(1, 2), keepdims=True)

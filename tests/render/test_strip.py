@@ -246,8 +246,8 @@ def test_numbers_on_the_bar(top: float, clipped: bool, width: int) -> None:
     ("scale", "labels"),
     [
         (Scale("shared", 4.0), ["0", "1", "2", "3", "4"]),
-        (Scale("uniform", 10.0), ["0", "2", "4", "6", "8", "10"]),
-        (Scale("uniform", 10.0, clipped=True), ["0", "2", "4", "6", "8", "≥10"]),
+        (Scale("linear", 10.0), ["0", "2", "4", "6", "8", "10"]),
+        (Scale("linear", 10.0, clipped=True), ["0", "2", "4", "6", "8", "≥10"]),
         (Scale("step", 17.3), ["0", "5", "10", "15", "17.3"]),
     ],
 )

@@ -318,7 +318,8 @@ def test_bombs_are_refused_by_their_headers(tmp_path: Path, shape: tuple[int, ..
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("weights.npy", npy_header(shape))
         archive.writestr("tokens.npy", npy_header((3,), "<U1") + bytes(12))
-    assert "would take more than" in message(path)
+    assert "; a " in message(path)
+    assert "has at most" in message(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("weights.npy", npy_header((3, 4, 5)) + weights().tobytes())
         archive.writestr("tokens.npy", npy_header((3,), "<U400000000"))

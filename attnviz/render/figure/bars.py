@@ -12,7 +12,6 @@ import numpy.typing as npt
 from attnviz.render import colorbar
 from attnviz.render.contour import KEYS
 from attnviz.render.figure.panels import arm_tables
-from attnviz.render.heatmap import THRESHOLD, Scale
 from attnviz.render.overlay import table
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from attnviz.render.figure.words import Letters
+    from attnviz.render.heatmap import Scale
     from attnviz.render.options import DrawOptions
 
 Bytes = npt.NDArray[np.uint8]
@@ -31,8 +31,9 @@ WIDEST = 27.0  # letters' heights: longer bars say no more
 LINE = 1.25  # of a line of text, in its size
 
 TITLES = {
+    "log": ("attention, times uniform", "× uniform"),
+    "linear": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform"),
     "shared": ("attention, times uniform", "× uniform"),
-    "uniform": ("attention, times uniform · fixed scale", "× uniform · fixed scale", "× uniform"),
     "step": (
         "attention, % of each panel's largest (in its corner, × uniform)",
         "% of each panel's largest (in its corner, × uniform)",
@@ -40,8 +41,9 @@ TITLES = {
     ),
 }
 DIFFERENCE = {
+    "log": ("difference from {}, times uniform", "difference, × uniform", "difference"),
+    "linear": ("difference from {}, times uniform · fixed scale", "difference, × uniform", "difference"),
     "shared": ("difference from {}, times uniform", "difference, × uniform", "difference"),
-    "uniform": ("difference from {}, times uniform · fixed scale", "difference, × uniform", "difference"),
     "step": ("difference from {}, % of each panel's largest", "difference, % of the panel's largest", "difference"),
 }
 
@@ -60,7 +62,8 @@ def density_bar(scale: Scale, options: DrawOptions) -> Bar:
     """The bar of the maps."""
     overlay = table(options.style, options.cmap, options.strength)
     gradient = colorbar.gradient(scale, overlay, (1, STEPS))
-    return Bar(gradient, _marks(scale), TITLES[scale.name], (THRESHOLD,))
+    onset = colorbar.onset(scale)
+    return Bar(gradient, _marks(scale), TITLES[scale.name], () if onset is None else (onset,))
 
 
 def difference_bar(scale: Scale, first: str, opacity: float | None) -> Bar:
@@ -68,9 +71,12 @@ def difference_bar(scale: Scale, first: str, opacity: float | None) -> Bar:
     more, less = (colorbar.gradient(scale, arm, (1, STEPS // 2)) for arm in arm_tables(opacity))
     marks = _marks(scale)
     low = [(0.5 - position / 2, f"−{label}".replace("−≥", "≤−")) for position, label in marks[:0:-1]]
-    marks = [*low, *((0.5 + position / 2, label) for position, label in marks)]
+    middle = (0.5, marks[0][1].replace("≤", "±"))
+    marks = [*low, middle, *((0.5 + position / 2, label) for position, label in marks[1:])]
     titles = [title.format(first) for title in DIFFERENCE[scale.name]]
-    return Bar(np.concatenate([less[:, ::-1], more], axis=1), marks, titles, ((1 - THRESHOLD) / 2, (1 + THRESHOLD) / 2))
+    onset = colorbar.onset(scale)
+    thresholds = () if onset is None else ((1 - onset) / 2, (1 + onset) / 2)
+    return Bar(np.concatenate([less[:, ::-1], more], axis=1), marks, titles, thresholds)
 
 
 def _marks(scale: Scale) -> list[tuple[float, str]]:
@@ -138,7 +144,7 @@ class Legend:
         axes.set_ylim(0, 1)
         at = 0.0
         if len(bar.thresholds) == 1:  # what lies below this is not painted
-            note = f"{THRESHOLD * 100:.0f} %"
+            note = f"{bar.thresholds[0] * 100:.0f} %"
             at = bar.thresholds[0] * width + 0.35 * small
             self._text(axes, (at, self.bar_height + 0.3 * small), note, va="baseline")
             at += self._letters.width(note, small) + 1.2 * small

@@ -48,7 +48,7 @@ class FigureOptions:
     columns: int | None = None
     font: str | None = None
     font_size: float = 8.0
-    scale: str = "shared"
+    scale: str = "log"
     style: str = "heat"
     cmap: str = DEFAULT
     opacity: float | None = None

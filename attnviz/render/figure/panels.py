@@ -14,7 +14,7 @@ from attnviz.photo.frame import Frame
 from attnviz.render.contour import Contours
 from attnviz.render.heatmap import Scale, scales, scales_of_peaks
 from attnviz.render.overlay import OPACITY, Overlay, dimmed, ramp_table, table
-from attnviz.render.palette import colours
+from attnviz.render.palette import arms
 from attnviz.render.pictures import check_shape
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Size = tuple[int, int]
-
-DIVERGING = "RdYlBu_r"  # its two arms without the pale middle, which over a photo would be fog
-PALE = 0.34  # where each arm begins, as a distance from the map's middle (0) to its end (1)
 
 
 @dataclass(frozen=True)
@@ -129,11 +126,9 @@ class Arms:
 
 def arm_tables(opacity: float | None) -> tuple[Bytes, Bytes]:
     """Overlay tables of what is more and of what is less than in the first row."""
-    ramp = colours(DIVERGING)
-    distance = np.linspace(PALE, 1, 256)
     strength = OPACITY["heat"] if opacity is None else opacity
-    more, less = (ramp[np.rint(127.5 + side * 127.5 * distance).astype(np.intp)] for side in (1, -1))
-    return ramp_table(more, strength), ramp_table(less, strength)
+    more, less = (ramp_table(ramp, strength) for ramp in arms())
+    return more, less
 
 
 def common_scales(name: str, subjects: Sequence[Subject], rows: Sequence[Row]) -> dict[tuple[int, Row], list[Scale]]:

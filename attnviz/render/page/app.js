@@ -4,7 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const get = (id) => document.getElementById(id);
 const overlay = get("overlay").getContext("2d");
 const count = data.steps.length;
-const SCALES = { shared: "shared", uniform: "uniform", step: "own, each word" };
+const SCALES = { log: "log, 1 to 64", linear: "linear, 0 to 10", shared: "shared", step: "own, each word" };
 const state = { step: 0, shown: 0, mode: 0, scale: data.scale, cells: data.cells, opacity: data.opacity, timer: null };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let densities = [], chart = null, buttons = [];
@@ -21,9 +21,10 @@ function axesOf(mode) {
   return axes.get(key);
 }
 
-function topOf() {
-  const top = data.tops[state.scale];
-  return Array.isArray(top) ? top[state.mode][state.shown] : top;
+function scaleOf() {
+  const found = data.tops[state.scale], doubling = data.doubling.includes(state.scale);
+  const top = Array.isArray(found) ? found[state.mode][state.shown] : found;
+  return { top, doubling, bottom: doubling ? data.bottom : data.threshold * top };
 }
 
 function draw() {
@@ -31,7 +32,7 @@ function draw() {
   const [rows, columns] = axesOf(mode);
   const table = tableOf(data.colours, data.strength, state.opacity);
   const unseen = new Uint32Array(new Uint8Array([0, 0, 0, Math.round(255 * (1 - data.unseen))]).buffer)[0];
-  paint(overlay, rows, columns, densities[state.mode][state.shown], topOf(), table, data.threshold, unseen);
+  paint(overlay, rows, columns, densities[state.mode][state.shown], scaleOf(), table, unseen);
   drawBar(table);
   buttons.forEach((button, i) => {
     button.classList.toggle("shown", i === state.shown);
@@ -55,33 +56,37 @@ function say() {
   text("status", `Word ${state.shown + 1} of ${count}: “${data.words[state.shown]}”, ${numbers()}${where}.`);
 }
 
-// Round numbers from 0, with room left for the top's own.
-function ticksOf(top) {
+// Doublings, or round numbers from 0 with room left for the top's own.
+function ticksOf({ top, bottom, doubling }) {
+  if (doubling) return Array.from({ length: Math.round(Math.log2(top / bottom)) }, (_, i) => bottom * 2 ** i);
   const power = 10 ** Math.floor(Math.log10(top / 5));
   const pitch = [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= 0.999 * top / 5);
   return Array.from({ length: Math.ceil(top / pitch) }, (_, i) => i * pitch).filter((value) => value < 0.9 * top);
 }
 
 function drawBar(table) {
-  const bar = get("bar").getContext("2d"), top = topOf();
+  const bar = get("bar").getContext("2d"), scale = scaleOf(), { top } = scale, levelOf = levelsOf(scale);
   const line = bar.createImageData(512, 1), bytes = new Uint8Array(table.buffer);
   for (let x = 0; x < 512; x++) {
-    const level = 4 * levelOf((x + 0.5) / 512 * top, top, data.threshold), alpha = bytes[level + 3] / 255;
+    const level = 4 * levelOf(densityAt(scale, (x + 0.5) / 512)), alpha = bytes[level + 3] / 255;
     for (let c = 0; c < 3; c++) line.data[4 * x + c] = data.grey * (1 - alpha) + bytes[level + c] * alpha;
     line.data[4 * x + 3] = 255;
   }
   bar.putImageData(line, 0, 0);
-  const marks = [...ticksOf(top), top].map((value) => {
+  const marks = [...ticksOf(scale), top].map((value, i) => {
     const mark = document.createElement("span");
-    mark.textContent = (value === top && data.clipped[state.scale] ? "≥ " : "") + +value.toPrecision(3);
-    mark.style.left = `${100 * value / top}%`;
+    const sign = value === top && data.clipped[state.scale] ? "≥ " : i === 0 && scale.doubling ? "≤ " : "";
+    mark.textContent = sign + +value.toPrecision(3);
+    mark.style.left = `${100 * positionOf(scale, value)}%`;
     return mark;
   });
   get("ticks").replaceChildren(...marks);
   const all = data.modes.length > 1 ? "one scale for all words and modes" : "one scale for all words";
-  const range = { shared: all, uniform: "fixed scale", step: "this word's own scale" };
-  text("bartitle", `attention, times uniform; ${range[state.scale]}; nothing is painted below 2 %`);
-  const label = `Colour bar from 0 to ${+top.toPrecision(3)} times uniform, ${range[state.scale]}`;
+  const fixed = "the same scale in every picture";
+  const range = { log: fixed, linear: fixed, shared: all, step: "this word's own scale" };
+  const least = scale.doubling ? +scale.bottom.toPrecision(3) : `${100 * data.threshold} %`;
+  text("bartitle", `attention, times uniform; ${range[state.scale]}; nothing is painted below ${least}`);
+  const label = `Colour bar from ${scale.doubling ? least : 0} to ${+top.toPrecision(3)} times uniform, ${range[state.scale]}`;
   get("scalebar").setAttribute("aria-label", label);
 }
 
@@ -226,7 +231,7 @@ function download() {
   pen.drawImage(get("bar"), pad, foot - size * 2.35, width - 2 * pad, Math.ceil(size * 0.45));
   pen.font = `${Math.round(size * 0.62)}px system-ui, sans-serif`;
   pen.fillStyle = "#a5a5b0";
-  pen.fillText("0", pad, foot - size * 1.35);
+  pen.fillText(get("ticks").firstChild.textContent, pad, foot - size * 1.35);
   pen.fillText(top, width - pad - pen.measureText(top).width, foot - size * 1.35);
   const facts = [data.modes[state.mode].label, `scale ${SCALES[state.scale]}`, numbers()];
   pen.fillText(facts.join(" · "), pad, foot, width - 2 * pad);

@@ -41,14 +41,26 @@ function seenOf(frame, axis, size) {
   return [middle, middle + 1];
 }
 
-// Heat from 0 (not painted) to 255 (the scale's top), as attnviz.render.heatmap.Scale.levels.
-function levelOf(density, top, threshold) {
-  const factor = 255 / (1 - threshold);
-  return Math.trunc(Math.min(Math.max(density * factor / top + 1 - threshold * factor, 0), 255));
+// A scale { top, bottom, doubling } as a function from densities to levels, 0 (not painted) to 255 (the scale's top),
+// as attnviz.render.heatmap.Scale.levels.
+function levelsOf({ top, bottom, doubling }) {
+  const factor = 255 / (doubling ? Math.log(top / bottom) : top - bottom);
+  const level = (value) => Math.trunc(Math.min(Math.max(value * factor + 1, 0), 255));
+  if (!doubling) return (density) => level(density - bottom);
+  return (density) => (density < bottom ? 0 : level(Math.log(density / bottom)));
+}
+
+// The density at a position on a scale's bar, from 0 to 1, and the way back, as Scale.at and Scale.position.
+function densityAt({ top, bottom, doubling }, position) {
+  return doubling ? bottom * (top / bottom) ** position : position * top;
+}
+function positionOf({ top, bottom, doubling }, density) {
+  return doubling ? Math.log(density / bottom) / Math.log(top / bottom) : density / top;
 }
 
 // Paints density (h * w numbers, in times uniform) on a canvas context of the picture's size.
-function paint(context, rows, columns, density, top, table, threshold, unseen) {
+function paint(context, rows, columns, density, scale, table, unseen) {
+  const levelOf = levelsOf(scale);
   const height = context.canvas.height, width = context.canvas.width;
   const picture = context.createImageData(width, height);
   const pixels = new Uint32Array(picture.data.buffer);
@@ -63,7 +75,7 @@ function paint(context, rows, columns, density, top, table, threshold, unseen) {
     for (let x = columns.seen[0], at = y * width + x; x < columns.seen[1]; x++, at++) {
       let value = 0;
       for (let k = columns.start[x]; k < columns.start[x + 1]; k++) value += columns.share[k] * mixed[columns.cell[k]];
-      pixels[at] = table[levelOf(value, top, threshold)];
+      pixels[at] = table[levelOf(value)];
     }
   }
   context.putImageData(picture, 0, 0);

@@ -25,7 +25,7 @@ from attnviz._version import __version__
 from attnviz.photo.frame import Frame
 from attnviz.render.colorbar import GREY
 from attnviz.render.compare import names_of
-from attnviz.render.heatmap import SCALES, THRESHOLD, UNIFORM_TOP, scales, scales_of_peaks
+from attnviz.render.heatmap import BOTTOM, SCALES, THRESHOLD, scales, scales_of_peaks
 from attnviz.render.overlay import OPACITY, UNSEEN, layer
 from attnviz.render.text import printable
 from attnviz.render.writers.base import Job
@@ -97,7 +97,7 @@ def contents(pictures: Pictures) -> dict[str, Any]:
         for trace, frame in zip(pictures.traces, frames, strict=True)
     ]
     every = [peak for of_one in peaks for peak in of_one]
-    tops = {name: scales_of_peaks(name, every)[0] for name in SCALES}
+    found = {name: scales_of_peaks(name, every)[0] for name in SCALES}
     names = names_of(pictures.traces)
     return {
         "version": __version__,
@@ -109,8 +109,10 @@ def contents(pictures: Pictures) -> dict[str, Any]:
         "modes": [
             _mode(trace, frame, steps, name) for trace, frame, name in zip(pictures.traces, frames, names, strict=True)
         ],
-        "tops": {"shared": tops["shared"].top, "uniform": UNIFORM_TOP, "step": peaks},
-        "clipped": {name: scale.clipped for name, scale in tops.items()},
+        "tops": {name: peaks if name == "step" else scale.top for name, scale in found.items()},
+        "clipped": {name: scale.clipped for name, scale in found.items()},
+        "doubling": [name for name, scale in found.items() if scale.doubling],
+        "bottom": BOTTOM,
         "colours": colours.tobytes().hex(),
         "strength": [round(float(value), 5) for value in strength],
         "threshold": THRESHOLD,
