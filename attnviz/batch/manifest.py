@@ -48,6 +48,7 @@ class Record:
         settings: a hash of all that decides what the results are: model, options, version.
         seconds: how long this photo was worked on.
         error: why it failed.
+        remarks: what should be known of the photo's file, such as that it is damaged.
     """
 
     path: str
@@ -64,16 +65,24 @@ class Record:
     settings: str | None = None
     seconds: float | None = None
     error: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def from_line(cls, line: bytes) -> Self | None:
         """Reads what `to_line` wrote; None for anything else."""
         try:
             values = json.loads(line)
-            record = cls(**{**values, "files": tuple(values["files"])})
+            lists = {"files": tuple(values["files"]), "remarks": tuple(values.get("remarks", ()))}
+            record = cls(**{**values, **lists})
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        texts = [record.path, record.state, *record.files, *([record.folder] if record.state == DONE else [])]
+        texts = [
+            record.path,
+            record.state,
+            *record.files,
+            *record.remarks,
+            *([record.folder] if record.state == DONE else []),
+        ]
         sound = record.state in (DONE, FAILED) and all(isinstance(text, str) for text in texts)
         return record if sound else None
 

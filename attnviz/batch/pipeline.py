@@ -254,6 +254,7 @@ class Pipeline:
             summary=answer.summary,
             settings=self._work.settings,
             seconds=round(item.seconds + answer.seconds, 3),
+            remarks=trace.image.remarks if trace.image else (),
         )
         self._tell(item, record)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from attnviz.batch.manifest import DONE, Record, everything
 from attnviz.errors import one_line
-from attnviz.photo.image import thumbnail
+from attnviz.photo.glance import thumbnail
 from attnviz.render.parallel import ordered
 
 GALLERY, TABLE = "index.html", "captions.csv"

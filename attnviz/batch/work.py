@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.batch.jobs import reason
 from attnviz.errors import AttnvizError, ImageError
-from attnviz.photo.image import load, peek
+from attnviz.photo.glance import peek
+from attnviz.photo.image import load
 from attnviz.render.pictures import resized
 
 if TYPE_CHECKING:

@@ -148,7 +148,7 @@ class Captioner(nn.Module):
         """The photo at the size of the network's input; see `Network.prepare`."""
         frame = Frame.of(self.frame_kind, photo.size, self.input, self.grid)
         pixels = frame.apply(photo.pixels)
-        return Prepared(pixels, frame, ImageInfo(photo.name, photo.size, photo.sha256), pixels.nbytes)
+        return Prepared(pixels, frame, ImageInfo.of(photo), pixels.nbytes)
 
     def describe(self, prepared: Sequence[Prepared], asked: Asked, fill: int = 0) -> list[Trace]:
         """Captions photos, or reads given words over them; see `Network.describe`.

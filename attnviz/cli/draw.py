@@ -64,8 +64,8 @@ def command(
     if not len(trace):
         raise TraceError(f"{file}: the trace has no steps, so there is nothing to draw; give another")
     photo = load(image or _find_photo(Path(file), trace), max_pixels=max_pixels)
-    if not quiet and _another(trace, photo):
-        note(f"{photo.name}: not the file that the trace was made from")
+    if not quiet:
+        _remark(trace, photo)
     folder = None if out == STDOUT else result_folders([photo.name], out)[0]  # a file's own name
     with Report(1, as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
         told = trace if drawing["pieces"] else trace.joined()
@@ -82,6 +82,15 @@ def _find_photo(file: Path, trace: Trace) -> Path:
         if isfile(folder / name):  # noqa: PTH113 - Path.is_file raises for a name that is too long
             return folder / name
     raise ImageError(f"{file}: its photo {name} is not beside it; give it with --image")
+
+
+def _remark(trace: Trace, photo: Photo) -> None:
+    """Tells what should be known of the photo, apart from what the trace's own notes say."""
+    if _another(trace, photo):
+        note(f"{photo.name}: not the file that the trace was made from")
+    for remark in photo.remarks:
+        if trace.image is None or remark not in trace.image.remarks:
+            note(f"{photo.name}: {remark}")
 
 
 def _another(trace: Trace, photo: Photo) -> bool:

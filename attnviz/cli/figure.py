@@ -162,7 +162,10 @@ def _read(images: Sequence[str], max_pixels: int) -> list[Photo]:
 
 
 def _remark(traces: list[list[Trace]], photos: list[Photo], boxes: list[Any] | None, drawing: dict[str, Any]) -> None:
-    """Tells what was asked for and will not be seen on the panels."""
+    """Tells what should be known of the photos, and what was asked for and will not be seen on the panels."""
+    for photo in photos:
+        for remark in photo.remarks:
+            note(f"{photo.name}: {remark}")
     if drawing.get("difference") and len(traces[0]) == 1:
         note("--difference: there is one row, so nothing to differ from; compare several with --modes or --model")
     for of_one, photo, named in zip(traces, photos, boxes or (), strict=boxes is not None):

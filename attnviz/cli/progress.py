@@ -152,6 +152,9 @@ class Meter:
         """Takes note of where a run stands."""
         if now.record is not None and now.record.error is not None:
             complain(f"{now.record.path}: {now.record.error}")
+        if now.record is not None and not self._quiet:
+            for remark in now.record.remarks:
+                note(f"{now.record.path}: {remark}")
         if now.record is None and now.skipped and not self._quiet:
             note(f"{now.skipped} of {now.total} photos are done already")
         self._gauge.show(now.done + now.failed, now.left, _told(now))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from attnviz.errors import TraceError
 from attnviz.photo.frame import Frame, Size
+
+if TYPE_CHECKING:
+    from attnviz.photo.image import Photo
 
 FORMAT = 2  # version of the file; the first, of attnviz 0.1, lacks some fields and is read as well
 MAX_CHARACTERS = 2**22
@@ -23,15 +26,23 @@ class ImageInfo:
         name: the file's name without its folder.
         size: (H, W) of the upright photo, in pixels.
         sha256: of the file's bytes, in hexadecimal; None where there was no file.
+        remarks: what should be known of the file, in plain sentences, such as that it is damaged.
     """
 
     name: str
     size: Size
     sha256: str | None = None
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, photo: Photo) -> Self:
+        """What a trace keeps of a photo."""
+        return cls(photo.name, photo.size, photo.sha256, photo.remarks)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, JSON-ready."""
-        return {**asdict(self), "size": list(self.size)}
+        """The fields, JSON-ready; remarks only where there are any."""
+        fields: dict[str, Any] = {"name": self.name, "size": list(self.size), "sha256": self.sha256}
+        return fields | ({"remarks": list(self.remarks)} if self.remarks else {})
 
 
 class Meta(NamedTuple):
@@ -122,7 +133,10 @@ def json_object(name: str, value: Any) -> dict[str, Any]:
 def _image(fields: Any) -> ImageInfo:
     match fields:
         case {"name": str(name), "size": [height, width]} if all(type(n) is int and n > 0 for n in (height, width)):
-            digest = fields.get("sha256")
-            if digest is None or isinstance(digest, str):
-                return ImageInfo(name, (height, width), digest)
-    raise TraceError("meta: image must have a name, a size [height, width] and, if known, a sha256")
+            digest, remarks = fields.get("sha256"), fields.get("remarks", [])
+            known = digest is None or isinstance(digest, str)
+            if known and isinstance(remarks, list) and all(isinstance(remark, str) for remark in remarks):
+                return ImageInfo(name, (height, width), digest, tuple(remarks))
+    raise TraceError(
+        "meta: image must have a name, a size [height, width] and, if known, a sha256 and remarks that are texts"
+    )

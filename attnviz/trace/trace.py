@@ -239,7 +239,10 @@ class Trace:
                 {**step.to_dict(), **({} if self.verdicts is None else {"verdict": self.verdicts[step.index][0]})}
                 for step in self.steps
             ],
-            "notes": notes(self.weights, self.tokens, self.frame, self.settings),
+            "notes": [
+                *(() if self.image is None else self.image.remarks),
+                *notes(self.weights, self.tokens, self.frame, self.settings),
+            ],
             "settings": dict(self.settings),
             "attnviz": self.version,
         }

@@ -439,7 +439,7 @@ def test_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def test_images_are_thumbnails_of_the_photos(tmp_path: Path, pixels: np.ndarray) -> None:
-    from attnviz.photo.image import thumbnail
+    from attnviz.photo.glance import thumbnail
 
     Image.fromarray(np.repeat(np.repeat(pixels, 20, 0), 20, 1)).save(tmp_path / "a.jpg", quality=95)
     found = thumbnail(tmp_path / "a.jpg", 60, 90)

@@ -19,7 +19,8 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image, ImageFile
 
 from attnviz.errors import ImageError
-from attnviz.photo.image import Photo, load, peek
+from attnviz.photo.glance import peek
+from attnviz.photo.image import Photo, load
 
 Pixels = npt.NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")

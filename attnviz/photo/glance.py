@@ -1,0 +1,61 @@
+"""A look at a photo that is cheaper than reading it: its size, or a thumbnail."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from attnviz.photo import kinds, tiff
+from attnviz.photo.decode import Limits, decode, opened_heic
+from attnviz.photo.quiet import quiet
+
+_HEADER = 64  # bytes that tell a file's kind
+
+
+def peek(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """(H, W) as the header of an image file has it, before any rotation; None where there is no such header."""
+    from PIL import Image
+
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(_HEADER)
+            if (size := kinds.canvas(start)) is not None:
+                return size
+            file.seek(0)
+            match kinds.kind_of(start):
+                case None:
+                    return None
+                case "TIFF":
+                    return tiff.size_of(file.read())
+                case "HEIC":
+                    with opened_heic(file.read()) as image:
+                        width, height = image.size
+                case kind:
+                    with quiet(), Image.open(file, formats=[kind.upper()]) as image:
+                        width, height = image.size
+    except Exception:  # `load` will say what is wrong
+        return None
+    return height, width
+
+
+def thumbnail(path: str | os.PathLike[str], longest: int, quality: int) -> tuple[bytes, str, tuple[int, int]] | None:
+    """A small upright copy of a photo for the web, decoded no larger than it need be; None where that fails.
+
+    Returns:
+        The file's bytes, its kind ("webp", or "jpeg" where Pillow cannot write that) and its (H, W).
+    """
+    from PIL import Image, features
+
+    try:
+        data = Path(path).read_bytes()
+        # The run that asks for it has kept to its own limit.
+        pixels, _ = decode(data, Limits(os.fspath(path), 2**62), least=2 * longest)
+        small = Image.fromarray(pixels)
+        small.thumbnail((longest, longest), reducing_gap=2.0)
+        kind = "webp" if features.check("webp") else "jpeg"
+        out = io.BytesIO()
+        small.save(out, kind.upper(), quality=quality)
+    except Exception:  # the photo may have been changed or removed meanwhile
+        return None
+    return out.getvalue(), kind, (small.height, small.width)
