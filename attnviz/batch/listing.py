@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from attnviz.batch.names import ENDING, result_folders
 from attnviz.errors import ConfigError, DataError
-
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
+from attnviz.photo.kinds import LIKE_PHOTOS, SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,14 @@ class Listed:
     error: str | None = None
 
 
-def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int] = (1, 1)) -> list[Listed]:
+class Found(NamedTuple):
+    """What a folder holds: photos, and the paths of files that look like photos but were not asked for."""
+
+    photos: list[Listed]
+    left_out: tuple[str, ...]
+
+
+def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int] = (1, 1)) -> Found:
     """The photos below a folder, in the order of their paths.
 
     Hidden files and folders are left out, and so are `out` and folders of results. Links are followed, but no folder is
@@ -66,10 +74,21 @@ def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int
     folders = result_folders(files)
     listed = [Listed(path, folders[path]) for path in files if wanted(path)]
     listed += [Listed(path, path, error) for path, error in sorted(errors.items())]
+    others = [path for path in files if glob is None and path.lower().endswith(LIKE_PHOTOS)]
     if not listed:
         what = f"no file that matches {glob!r}" if glob is not None else f"no photos ({', '.join(SUFFIXES)})"
+        what += f" but {by_suffix(others)}" if others else ""
         raise DataError(f"{folder}: holds {what}; name another folder, or choose files with --glob")
-    return [one for one in listed if part(one.path, count) == number]
+    return Found(
+        [one for one in listed if part(one.path, count) == number],
+        tuple(path for path in others if part(path, count) == number),
+    )
+
+
+def by_suffix(paths: Iterable[str]) -> str:
+    """How many files there are of each suffix, such as "12 .nef, 1 .jxl"; the most come first."""
+    counts = Counter(Path(path).suffix.lower() for path in paths)
+    return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
 
 
 def part(path: str, count: int) -> int:

@@ -72,6 +72,7 @@ class Outcome:
         manifest: the file with a line for each photo.
         report: the gallery, where one was asked for.
         failures: photo -> why it failed.
+        left_out: files that look like photos but are of kinds that a folder is not searched for.
     """
 
     total: int
@@ -83,6 +84,7 @@ class Outcome:
     manifest: Path
     report: Path | None
     failures: dict[str, str]
+    left_out: tuple[str, ...] = ()
 
 
 def run(
@@ -138,7 +140,7 @@ def run(
     top, target = Path(folder), Path(out)
     options = _checked(formats, drawing)
     asked = Asked(text, prompt, beam, hard, seed, layers, heads, view)
-    listed = find(top, target, glob, shard)
+    listed, left_out = find(top, target, glob, shard)
     networks = _networks(models)
     for network in networks:
         network.check(asked)  # says so once, and not for each photo
@@ -172,7 +174,7 @@ def run(
             manifest.finish({one.path for one in listed})
         page = write_report(target, top, staging.replace, threads) if report else None
     seconds = time.monotonic() - start
-    return Outcome(now.total, now.skipped, now.done, now.failed, now.left > 0, seconds, path, page, failures)
+    return Outcome(now.total, now.skipped, now.done, now.failed, now.left > 0, seconds, path, page, failures, left_out)
 
 
 def _follow(pipeline: Pipeline, now: Progress, progress: Callable[[Progress], None]) -> tuple[Progress, dict[str, str]]:

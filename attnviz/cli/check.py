@@ -12,7 +12,7 @@ from attnviz.cli.choices import EVIDENCE_FORMATS, REMOVALS
 from attnviz.cli.network import Loading
 from attnviz.cli.options import asked_of, check_model_options, common_options
 from attnviz.cli.output import FAILED, complain, note
-from attnviz.cli.photos import label, read_photo
+from attnviz.cli.photos import label, may_be_read, read_photo
 from attnviz.cli.places import STDIN, result_folders
 from attnviz.cli.progress import Gauge
 from attnviz.cli.types import Name, Names
@@ -78,7 +78,7 @@ def command(
     asked, settings = asked_of(options), _settings(options)
     found: dict[str, Evidence] = {}
     with Loading(model=model, mode=mode, device=device, threads=threads) as network:
-        if any(image == STDIN or Path(image).is_file() for image in images):
+        if may_be_read(images):
             network.start()
         for image, folder in zip(images, folders, strict=True):
             try:

@@ -17,7 +17,7 @@ from attnviz.cli.delivery import STDOUT, check_stdout
 from attnviz.cli.network import Loading
 from attnviz.cli.options import asked_of, common_options, figure_drawing_options, figure_model_options
 from attnviz.cli.output import FAILED, complain, note
-from attnviz.cli.photos import label, read_photo
+from attnviz.cli.photos import label, may_be_read, read_photo
 from attnviz.cli.places import STDIN, check_folder
 from attnviz.cli.sources import compared, sources
 from attnviz.cli.types import File, Name, Names, Paths, Width
@@ -98,7 +98,7 @@ def command(
             opened.enter_context(Loading(model=model, mode=mode, device=device, threads=threads))
             for model, mode in sources(models, modes)
         ]
-        if any(image == STDIN or Path(image).is_file() for image in images):
+        if may_be_read(images):
             networks[0].start()
         photos = _read(images, max_pixels)
         if len(photos) < len(images):

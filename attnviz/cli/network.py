@@ -74,6 +74,7 @@ class Loading:
 
     def model(self) -> Network:
         """The model, once it is there. Raises what went wrong on the way, such as ModelError."""
+        self.start()
         self._thread.join()
         self._allow_interrupts()
         if self._error is not None:

@@ -167,6 +167,14 @@ class Meter:
             places = f"results in {out}{os.sep}, account in {outcome.manifest}"
             gallery = f", gallery in {outcome.report}" if outcome.report else ""
             note(f"{told} in {clock(outcome.seconds)}; {places}{gallery}")
+        if outcome.left_out and not self._quiet:
+            from attnviz.batch.listing import by_suffix
+
+            count, first = len(outcome.left_out), outcome.left_out[0]
+            files = f"{count} files that look like photos were" if count > 1 else "a file that looks like a photo was"
+            note(
+                f"{files} left out ({by_suffix(outcome.left_out)}; {first}{', ...' * (count > 1)}): save as JPEG or PNG"
+            )
         if outcome.stopped:
             note(f"interrupted with {left} photos left; the same command goes on from here")
         if as_json:
@@ -183,6 +191,7 @@ class Meter:
                 "manifest": str(outcome.manifest),
                 "report": None if outcome.report is None else str(outcome.report),
                 "failures": outcome.failures,
+                "left_out": list(outcome.left_out),
             }
             click.echo(json.dumps(summary, indent=2))
 

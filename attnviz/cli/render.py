@@ -12,7 +12,7 @@ from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
 from attnviz.cli.network import Loading
 from attnviz.cli.options import asked_of, common_options, drawing_options, model_options
 from attnviz.cli.output import Report
-from attnviz.cli.photos import label, read_photo
+from attnviz.cli.photos import label, may_be_read, read_photo
 from attnviz.cli.places import STDIN, result_folders
 from attnviz.cli.sources import compared, page_sources
 from attnviz.cli.types import File
@@ -78,7 +78,7 @@ def command(
     ]
     report = Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT)
     with networks[0], report:
-        if any(image == STDIN or Path(image).is_file() for image in images):
+        if may_be_read(images):
             networks[0].start()
         drawing = checked(options)
         for jobs in _batches(_read(images, folders, max_pixels, report)):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from attnviz.batch.listing import find, matcher, part
+from attnviz.batch.listing import by_suffix, find, matcher, part
 from attnviz.batch.manifest import Record
 from attnviz.batch.names import MAX_BYTES, result_folders
 from attnviz.errors import ConfigError, DataError
@@ -32,12 +32,28 @@ def touch(folder: Path, *paths: str) -> Path:
 
 
 def found(folder: Path, glob: str | None = None, out: str = "out") -> list[str]:
-    return [one.path for one in find(folder, folder / out, glob)]
+    return [one.path for one in find(folder, folder / out, glob).photos]
 
 
 def test_images_are_found_at_any_depth_in_order(tmp_path: Path) -> None:
     touch(tmp_path, "b.JPG", "a.png", "t/x.jpeg", "t/u/y.webp", "t/notes.txt", "z.tif", "movie.mp4")
     assert found(tmp_path) == ["a.png", "b.JPG", "t/u/y.webp", "t/x.jpeg", "z.tif"]
+
+
+def test_what_looks_like_a_photo_and_is_left_out_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.HEIC", "c.avif", "c.NEF", "t/d.nef", "t/e.jxl", "t/.f.nef", "g.txt", "movie.mp4")
+    listed, left_out = find(tmp_path, tmp_path / "out")
+    assert [one.path for one in listed] == ["a.jpg", "b.HEIC", "c.avif"]
+    assert left_out == ("c.NEF", "t/d.nef", "t/e.jxl")
+    assert by_suffix(left_out) == "2 .nef, 1 .jxl"
+    parts = [find(tmp_path, tmp_path / "out", shard=(i, 3)).left_out for i in range(1, 4)]
+    assert sorted(path for part in parts for path in part) == sorted(left_out)
+    assert find(tmp_path, tmp_path / "out", "*.nef").left_out == ()
+    (tmp_path / "a.jpg").unlink()
+    (tmp_path / "b.HEIC").unlink()
+    (tmp_path / "c.avif").unlink()
+    with pytest.raises(DataError, match=r"holds no photos .* but 2 \.nef, 1 \.jxl; name another folder, or choose"):
+        find(tmp_path, tmp_path / "out")
 
 
 def test_hidden_and_own_files_are_left_out(tmp_path: Path) -> None:
@@ -72,7 +88,7 @@ def test_what_is_neither_file_nor_folder_is_left_out(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "locked/b.jpg")
     (tmp_path / "locked").chmod(0)
-    listed = find(tmp_path, tmp_path / "out")
+    listed = find(tmp_path, tmp_path / "out").photos
     (tmp_path / "locked").chmod(0o755)
     assert [(one.path, one.error is None) for one in listed] == [("a.jpg", True), ("locked", False)]
 
@@ -116,7 +132,7 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
 
 def test_every_photo_is_in_one_part(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{number}.jpg" for number in range(200)))
-    parts = [{one.path for one in find(tmp_path, tmp_path / "out", shard=(i, 7))} for i in range(1, 8)]
+    parts = [{one.path for one in find(tmp_path, tmp_path / "out", shard=(i, 7)).photos} for i in range(1, 8)]
     assert set().union(*parts) == set(found(tmp_path))
     assert sum(map(len, parts)) == 200
     assert min(map(len, parts)) > 10  # 200 / 7, give or take chance

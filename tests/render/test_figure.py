@@ -123,6 +123,18 @@ def test_a_scale_of_its_own_is_said_in_every_panel(pixels: np.ndarray) -> None:
     assert {"≤1", "2", "4", "32", "64"} <= set(texts(figure(trace(), pixels)))
 
 
+@pytest.mark.parametrize("scale", ["shared", "linear", "step"])
+def test_no_mark_of_a_bar_runs_through_its_title(pixels: np.ndarray, scale: str) -> None:
+    rows = [[trace(), trace(mode="dot", seed=1)]]
+    page = figure(rows, [pixels], difference=True, scale=scale, width="6.5in")
+    page.draw_without_rendering()
+    marks = [line.get_window_extent() for axes in page.axes for line in axes.lines]
+    titles = [text for text in page.texts if "attention" in text.get_text() or "difference" in text.get_text()]
+    assert len(titles) == 2 or scale == "step"
+    assert marks or scale == "shared"
+    assert not [text for text in titles for mark in marks if text.get_window_extent().overlaps(mark)]
+
+
 def test_modes_are_compared_row_by_row_with_differences(pixels: np.ndarray) -> None:
     first, second = trace(), trace(mode="general", seed=5)
     page = figure([first, second], pixels, difference=True, width=4, columns=6)

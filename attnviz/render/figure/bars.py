@@ -138,8 +138,10 @@ class Legend:
         axes.tick_params(axis="x", length=0.25 * small, width=0.5, pad=1, color="0.35")
         for x, label in places:
             self._text(axes, (x / 10, -0.3 * small), label, va="top")
-        for threshold in bar.thresholds:
-            axes.plot([threshold] * 2, [0, 1 + 0.35], color="0.1", linewidth=0.5, clip_on=False)
+        for threshold in bar.thresholds:  # the only one rises to its number; two stand below the title
+            axes.plot(
+                [threshold] * 2, [0, 1 + 0.35 * (len(bar.thresholds) == 1)], color="0.1", linewidth=0.5, clip_on=False
+            )
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         at = 0.0
