@@ -19,12 +19,24 @@ if TYPE_CHECKING:
     from attnviz.explain import explain
     from attnviz.photo.frame import Frame
     from attnviz.render import draw
-    from attnviz.render.figure import figure
+    from attnviz.render.figure import figure, figures
     from attnviz.render.view import show
     from attnviz.trace import Step, Trace
     from attnviz.zoo import load_model
 
-__all__ = ["AttnvizError", "Frame", "Step", "Trace", "__version__", "draw", "explain", "figure", "load_model", "show"]
+__all__ = [
+    "AttnvizError",
+    "Frame",
+    "Step",
+    "Trace",
+    "__version__",
+    "draw",
+    "explain",
+    "figure",
+    "figures",
+    "load_model",
+    "show",
+]
 
 _HOMES = {
     "Frame": "attnviz.photo.frame",
@@ -33,6 +45,7 @@ _HOMES = {
     "draw": "attnviz.render",
     "explain": "attnviz.explain",
     "figure": "attnviz.render.figure",
+    "figures": "attnviz.render.figure",
     "load_model": "attnviz.zoo",
     "show": "attnviz.render.view",
 }

@@ -88,6 +88,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _checked(ctx: click.Context, option: click.Option, entry: Any, where: str) -> Any:
     """The entry, once the option's own type has accepted it; lists are written with commas, as on the command line."""
+    if option.multiple and isinstance(entry, str | list):
+        entry = [entry] if isinstance(entry, str) else entry
+        if not all(isinstance(item, str) for item in entry):
+            raise ConfigError(f"{where} must be text, or a list of texts")
+        return entry
     if isinstance(entry, list) and all(isinstance(item, str | int) and not isinstance(item, bool) for item in entry):
         entry = ",".join(map(str, entry))
     if isinstance(entry, bool) != bool(option.is_flag) or not isinstance(entry, str | int | float):

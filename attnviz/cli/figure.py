@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,20 +12,24 @@ import click
 from attnviz.cli.boxes import boxes_of
 from attnviz.cli.choices import FIGURE_FORMATS, MODES
 from attnviz.cli.config import model_names
-from attnviz.cli.delivery import STDOUT, check_stdout
 from attnviz.cli.network import Loading
-from attnviz.cli.options import asked_of, common_options, figure_drawing_options, figure_model_options
+from attnviz.cli.options import (
+    asked_of,
+    check_texts,
+    common_options,
+    figure_drawing_options,
+    figure_model_options,
+    several_texts,
+)
 from attnviz.cli.output import FAILED, complain, note
-from attnviz.cli.photos import label, may_be_read, read_photo
-from attnviz.cli.places import STDIN, check_folder
-from attnviz.cli.sources import compared, sources
+from attnviz.cli.paper import check_output, deliver, tell, tell_latex
+from attnviz.cli.photos import may_be_read, read_photo
+from attnviz.cli.sources import chosen_modes, compared, sources
 from attnviz.cli.types import File, Name, Names, Paths, Width
-from attnviz.errors import AttnvizError, OutputError, one_line
-from attnviz.files import write_atomically
+from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
-    from attnviz.render.figure import Page
     from attnviz.trace import Trace
 
 
@@ -52,12 +55,26 @@ if TYPE_CHECKING:
     help="Bundled models, checkpoint files, or folders of them.",
 )
 @figure_model_options
-@click.option("--words", metavar="dog,frisbee", help="Draw only these words.  [default: all]")
+@several_texts
 @click.option(
-    "--boxes", metavar="FILE", type=File(), help="Outline the boxes that a JSON file holds, as the README says."
+    "--words", metavar="dog,frisbee|content", help="Draw only these words, or nouns, verbs, adjectives.  [default: all]"
+)
+@click.option("--title", "titles", metavar="TEXT", multiple=True, help="Above a photo; once for each, '' for none.")
+@click.option("--sentence/--no-sentence", default=True, show_default=True, help="Under each photo.")
+@click.option(
+    "--boxes", metavar="FILE", type=File(), help="Outline the boxes that a JSON file holds, as the guide says."
 )
 @click.option("--columns", metavar="N", type=click.IntRange(1, 100), help="Panels side by side.  [default: what fits]")
 @click.option("--width", type=Width(), metavar="3.25in|85mm", default="6.5in", show_default=True, help="Of the page.")
+@click.option(
+    "--height",
+    type=Width(),
+    metavar="9in|240mm",
+    default="9in",
+    show_default=True,
+    help="Of a page at most; further photos go on another.",
+)
+@click.option("--fit", is_flag=True, help="Make the page as high as --height, and panels as large as fit it.")
 @click.option(
     "--dpi", metavar="N", type=click.IntRange(20, 2400), default=300, show_default=True, help="Dots an inch of photos."
 )
@@ -65,6 +82,7 @@ if TYPE_CHECKING:
 @click.option(
     "--font-size", metavar="POINTS", type=click.FloatRange(3, 144), default=8, show_default=True, help="Of the words."
 )
+@click.option("--latex", is_flag=True, help="Print the LaTeX that includes the figure, instead of the captions.")
 @figure_drawing_options
 @common_options
 @click.pass_context
@@ -74,8 +92,11 @@ def command(
     images: tuple[str, ...],
     out: str,
     format: str | None,
+    mode: str | None,
     modes: tuple[str, ...] | None,
     models: tuple[str, ...],
+    titles: tuple[str, ...],
+    latex: bool,
     boxes: str | None,
     device: str,
     threads: int | None,
@@ -90,13 +111,14 @@ def command(
     row by row, on one scale and with the words that the first one writes. A photo that fails is named, and then nothing
     is written.
     """
-    kind = _check_output(ctx, images, out, format, as_json)
+    kind = check_output(ctx, images, out, format, as_json, latex)
+    check_texts(ctx, options["text"], images)
     asked = asked_of(options)
     drawing = _checked(options)
     with ExitStack() as opened:
         networks = [
             opened.enter_context(Loading(model=model, mode=mode, device=device, threads=threads))
-            for model, mode in sources(models, modes)
+            for model, mode in sources(models, chosen_modes(ctx, mode, modes))
         ]
         if may_be_read(images):
             networks[0].start()
@@ -109,33 +131,15 @@ def command(
         traces = [[trace.joined() for trace in of_one] for of_one in traces]
     if not quiet:
         _remark(traces, photos, around, drawing)
-    page = _compose(traces, photos, around, drawing)
-    _deliver(page.to_bytes(kind), out)
-    width, height = page.get_size_inches()
-    if not quiet and out != STDOUT:
-        note(f"{out}: {width:.2f} x {height:.2f} inches, {sum(len(axes.get_title()) > 0 for axes in page.axes)} words")
-    _tell(images, traces, out, as_json)
+    from attnviz.render.figure import figures
+
+    pages = figures(traces, photos, boxes=around, titles=titles or None, **drawing)
+    names = deliver(pages, kind, out, quiet)
+    if latex:
+        tell_latex(traces, pages, names, drawing)
+    else:
+        tell(images, traces, names, as_json)
     return 0
-
-
-def _check_output(ctx: click.Context, images: Sequence[str], out: str, format: str | None, as_json: bool) -> str:
-    """The format to write, once `-o` can be written and fits the rest of the command line."""
-    if images.count(STDIN) > 1:
-        raise click.UsageError("standard input can be read only once; give - once", ctx)
-    if out == STDOUT:
-        if as_json:
-            raise click.UsageError("-o - writes the figure to standard output; leave out --json", ctx)
-        check_stdout(ctx, "the figure into a file, as in > fig.pdf")
-        return format or FIGURE_FORMATS[0]
-    path = Path(out)
-    if path.is_dir():
-        raise OutputError(f"{out}: is a folder; name a file in it, such as {path / 'fig.pdf'}")
-    check_folder(path.parent)
-    suffix = path.suffix.removeprefix(".").lower()
-    if format is None and suffix not in FIGURE_FORMATS:
-        kinds = ", ".join(f".{name}" for name in FIGURE_FORMATS)
-        raise click.UsageError(f"-o {out}: no figure has the suffix {path.suffix or '(none)'}; give {kinds}", ctx)
-    return format or suffix
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
@@ -173,32 +177,3 @@ def _remark(traces: list[list[Trace]], photos: list[Photo], boxes: list[Any] | N
         left = [word for word in named if word and word.casefold() not in said]
         if left:
             note(f"{photo.name}: no word of the caption has the boxes {', '.join(left)}; only the photo shows them")
-
-
-def _compose(traces: list[list[Trace]], photos: list[Photo], boxes: list[Any] | None, drawing: dict[str, Any]) -> Page:
-    from attnviz.render.figure import figure
-
-    return figure(traces, photos, boxes=boxes, **drawing)
-
-
-def _deliver(data: bytes, out: str) -> None:
-    if out == STDOUT:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        write_atomically(out, data)
-
-
-def _tell(images: Sequence[str], traces: list[list[Trace]], out: str, as_json: bool) -> None:
-    """Prints the captions, or the summaries as JSON."""
-    if as_json:
-        import json
-
-        results = [
-            {"source": image, "rows": [trace.summary() for trace in of_one]}
-            for image, of_one in zip(images, traces, strict=True)
-        ]
-        click.echo(json.dumps({"figure": out, "results": results}, indent=2))
-        return
-    for image, of_one in zip(images, traces, strict=True):
-        click.echo(one_line(f"{label(image)}: {of_one[0].caption}"), err=out == STDOUT)

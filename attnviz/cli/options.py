@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +35,26 @@ def _scale(ctx: click.Context, param: click.Parameter, value: str) -> str:
         note(f"--scale {value} is called {RENAMED_SCALES[value]} now")
     return RENAMED_SCALES[value]
 
+
+def _texts(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    for text in value:
+        _words(ctx, param, text)
+    return value if len(value) > 1 else value[0] if value else None
+
+
+def check_texts(ctx: click.Context, text: str | tuple[str, ...] | None, images: Sequence[str]) -> None:
+    """Raises click.UsageError for several texts that are not one for each photo."""
+    if isinstance(text, tuple) and len(text) != len(images):
+        raise click.UsageError(f"{len(text)} --text for {len(images)} photos; give one for all, or one for each", ctx)
+
+
+several_texts = click.option(
+    "--text",
+    multiple=True,
+    callback=_texts,
+    metavar="WORDS",
+    help="Show where it looks at these words, instead of its own; several times for several photos, in their order.",
+)
 
 _MODEL = (
     click.option(
@@ -214,5 +234,5 @@ batch_common_options = _decorator((_PROCESSES, *_COMMON[1:]))
 check_model_options = only(
     _MODEL, "mode", "model", "text", "prompt", "beam", "seed", "device", "layers", "heads", "view"
 )
-figure_model_options = only(_MODEL, "text", "beam", "hard", "seed", "device")
+figure_model_options = only(_MODEL, "mode", "beam", "hard", "seed", "device")
 figure_drawing_options = only(_DRAWING, "scale", "style", "cmap", "opacity", "cells", "pieces", "relative", "steps")

@@ -62,14 +62,20 @@ def sources(models: Sequence[str], modes: Sequence[str] | None) -> list[Source]:
     return [source for mode in modes for source in found if source.mode == mode]
 
 
+def chosen_modes(ctx: click.Context, mode: str | None, modes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """What `--mode` or `--modes` choose. Raises click.UsageError for both."""
+    if mode is not None and modes is not None:
+        raise click.UsageError("--mode chooses one and --modes several; give one of the two", ctx)
+    return (mode,) if mode is not None else modes
+
+
 def page_sources(
     ctx: click.Context, model: str, mode: str | None, modes: tuple[str, ...] | None, formats: Sequence[str]
 ) -> list[Source]:
     """The networks of a command that draws one, or for a page one for each mode. Raises click.UsageError."""
+    chosen_modes(ctx, mode, modes)
     if modes is None:
         return [Source(model, mode)]
-    if mode is not None:
-        raise click.UsageError("--mode chooses one and --modes several; give one of the two", ctx)
     if "html" not in formats:
         raise click.UsageError("--modes is for the page; add -f html, or compare them with 'attnviz figure'", ctx)
     return sources([model], modes)

@@ -69,9 +69,8 @@ def test_the_suffix_or_format_says_what_is_written(figure: Run, process: Run, ch
 def test_modes_are_compared_with_the_words_of_the_first(
     cli: Run, checkpoints: Path, photo: Path, tmp_path: Path
 ) -> None:
-    status, out, _ = cli(
-        "figure", "photo.png", "-o", "f.svg", "--model", checkpoints, "--modes", "dot,concat", "--difference", "--json"
-    )
+    asked = ("--modes", "dot,concat", "--difference", "--json", "--height", "40in")
+    status, out, _ = cli("figure", "photo.png", "-o", "f.svg", "--model", checkpoints, *asked)
     assert status == 0
     (result,) = json.loads(out)["results"]
     assert [row["mode"] for row in result["rows"]] == ["dot", "concat"]
@@ -80,6 +79,75 @@ def test_modes_are_compared_with_the_words_of_the_first(
     assert result["rows"][1]["settings"]["given"] is True
     shown = words(tmp_path / "f.svg")
     assert {"dot", "concat", "− dot", "difference from dot, times uniform"} <= set(shown)
+
+
+def test_one_mode_is_chosen_as_in_render(cli: Run, checkpoints: Path, photo: Path) -> None:
+    asked = ("figure", "photo.png", "-o", "f.svg", "--model", checkpoints, "--text", "a dog", "--json")
+    (result,) = json.loads(cli(*asked, "-m", "general").out)["results"]
+    assert [row["mode"] for row in result["rows"]] == ["general"]
+    status, _, err = cli(*asked, "-m", "general", "--modes", "dot")
+    assert (status, "give one of the two" in err) == (2, True)
+
+
+def test_each_photo_may_have_a_text_and_a_title_of_its_own(figure: Run, tmp_path: Path) -> None:
+    shutil.copy(tmp_path / "photo.png", tmp_path / "other.png")
+    asked = ("photo.png", "other.png", "-o", "f.svg", "-q")
+    assert figure(*asked, "--text", "a dog", "--text", "the cat", "--title", "first", "--title", "").out == (
+        "photo.png: a dog\nother.png: the cat\n"
+    )
+    shown = [word.strip("?") for word in words(tmp_path / "f.svg")]
+    assert {"first", "dog", "the", "cat"} <= set(shown)
+    assert "(b)" not in shown
+    for wrong, said in (
+        (("--text", "a", "--text", "b", "--text", "c"), "3 --text for 2 photos; give one for all, or one for each"),
+        (("--text", "a", "--text", " "), "the text is empty"),
+        (("--title", "a"), "titles: 1 for 2 photos"),
+    ):
+        status, _, err = figure(*asked, *wrong)
+        assert status != 0
+        assert said in err
+    (tmp_path / "texts.toml").write_text('text = ["a bird", "a fish"]\ntitle = ["x", "y"]\n')
+    assert figure(*asked, "--config", "texts.toml").out == "photo.png: a bird\nother.png: a fish\n"
+
+
+def test_more_than_a_page_goes_on_numbered_files(figure: Run, tmp_path: Path) -> None:
+    for name in ("b.png", "c.png"):
+        shutil.copy(tmp_path / "photo.png", tmp_path / name)
+    asked = ("photo.png", "b.png", "c.png", "--text", "a dog runs", "--width", "2in", "--dpi", "60")
+    status, out, err = figure(*asked, "-o", "f.png", "--height", "3.4in", "--json")
+    assert status == 0
+    files = json.loads(out)["files"]
+    assert len(files) > 1
+    assert files == [f"f-{number}.png" for number in range(1, len(files) + 1)]
+    assert sorted(path.name for path in tmp_path.glob("f*.png")) == files
+    assert all(Image.open(tmp_path / name).height <= 3.4 * 60 for name in files)
+    assert err.count(" inches, ") == len(files)
+    status, _, err = figure(*asked, "-o", "g.png", "--height", "1in")
+    assert status == 1
+    assert re.search(r"would be \d\.\d inches high, more than 1; draw fewer words .* or allow it \(height: ", err)
+    allowed = re.search(r"height: ([\d.]+in)", err)
+    assert allowed is not None
+    assert figure(*asked, "-o", "g.png", "--height", allowed[1]).status == 0
+
+
+def test_latex_to_include_the_figure(figure: Run, tmp_path: Path) -> None:
+    asked = ("photo.png", "--text", "a {dog} 50%_#1", "--width", "85mm")
+    status, out, _ = figure(*asked, "-o", "figs/f_1.pdf", "--latex", "-q")
+    assert status == 0
+    lines = [line.strip() for line in out.splitlines()]
+    assert lines[0] == "\\begin{figure}[t]"
+    assert lines[2] == "\\includegraphics[width=3.34646in]{figs/f_1.pdf}"
+    assert "``a \\{dog\\} 50\\%\\_\\#1''" in lines[3]
+    assert lines[3].count("{") == lines[3].count("}")
+    assert lines[4:] == ["\\label{fig:f-1}", "\\end{figure}"]
+    for wrong, said in (
+        (("-o", "f.svg"), "LaTeX includes pdf and png, not svg"),
+        (("-o", "f.pdf", "--json"), "both print"),
+        (("-o", "-"), "leave out --latex"),
+    ):
+        status, out, err = figure(*asked, "--latex", *wrong)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert said in err
 
 
 def test_what_model_and_modes_mean_together(checkpoints: Path) -> None:
@@ -101,7 +169,7 @@ def test_several_photos_stand_in_one_figure_and_one_that_fails_stops_it(figure: 
     shutil.copy(tmp_path / "photo.png", tmp_path / "other.png")
     asked = ("-o", "f.svg", "--text", "dog", "-q")
     assert figure("photo.png", "other.png", *asked).out == "photo.png: dog\nother.png: dog\n"
-    assert words(tmp_path / "f.svg").count("dog") == 2
+    assert words(tmp_path / "f.svg").count("dog") == 4  # above its panel and in the sentence, of each photo
     before = (tmp_path / "f.svg").read_bytes()
     status, out, err = figure("missing.png", "photo.png", *asked)
     assert (status, out) == (1, "")
@@ -118,6 +186,8 @@ def test_several_photos_stand_in_one_figure_and_one_that_fails_stops_it(figure: 
         (["-o", "f.pdf", "--columns", "0"], 2, "columns"),
         (["-o", "f.pdf", "--width", "3parsecs"], 1, "'3parsecs' is no width"),
         (["-o", "f.pdf", "--width", "85"], 2, "'85' has no unit; write in or mm"),
+        (["-o", "f.pdf", "--height", "9miles"], 1, "height: '9miles' is no height"),
+        (["-o", "f.pdf", "--fit", "--columns", "3"], 1, "give columns or fit, not both"),
         (["-o", "f.pdf", "--words", "zebra"], 1, "'zebra' is not in the caption"),
         (["-o", "f.pdf", "--steps", "99"], 1, "no step 99"),
         (["-o", "f.pdf", "--boxes", "nowhere.json"], 1, "nowhere.json: cannot be read"),
@@ -146,6 +216,9 @@ def test_presets_for_common_targets(figure: Run, tmp_path: Path) -> None:
     assert set(presets("figure")) == {"single-column", "double-column", "slide"}
     for name in presets("figure"):
         assert figure("photo.png", "-o", f"{name}.pdf", "--text", "a dog", "--config", name, "-q").status == 0
+    for text in ("dog", "a dog and a cat on the grass in front of a red house"):
+        slide = figure("photo.png", "-o", "s.png", "--text", text, "--config", "slide", "-q")
+        assert (slide.status, Image.open(tmp_path / "s.png").size) == (0, (1920, 1080))
     found = figure("photo.png", "-o", "f.pdf", "--text", "a dog", "--config", "single-column", "--width", "3in")
     assert "f.pdf: 3.00 x" in found.err
 
@@ -238,12 +311,12 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_standard_streams_that_are_closed_are_one_line(figure: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnviz.cli.figure import _check_output
+    from attnviz.cli.paper import check_output
 
     with monkeypatch.context() as closed:
         closed.setattr(sys, "stdout", None)
         with pytest.raises(OutputError, match="standard output is closed"):
-            _check_output(click.Context(click.Command("figure")), ["photo.png"], "-", None, False)
+            check_output(click.Context(click.Command("figure")), ["photo.png"], "-", None, False, False)
     monkeypatch.setattr(sys, "stdin", None)
     status, out, err = figure("-", "-o", "f.pdf")
     assert (status, out, err.count("\n")) == (1, "", 1)

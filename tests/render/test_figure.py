@@ -66,7 +66,7 @@ def run(*command: object) -> str:
 
 def test_the_photo_and_a_panel_a_word_with_the_word_above_it(pixels: np.ndarray) -> None:
     page = attnviz.figure(trace(), pixels, columns=3)
-    assert [axes.get_title() for axes in panels(page)] == ["", *WORDS]
+    assert [axes.get_title() for axes in panels(page)] == ["photo", *WORDS]
     places = [axes.get_position() for axes in panels(page)]
     assert len({round(place.y0, 6) for place in places}) == 2
     assert [place.x0 for place in places[:3]] == [place.x0 for place in places[3:]]
@@ -171,17 +171,123 @@ def test_grids_of_different_size_are_compared_on_the_pixels(pixels: np.ndarray) 
 
 def test_words_and_steps_choose_panels(pixels: np.ndarray) -> None:
     chosen = figure(trace(), pixels, words="DOG, chases")
-    assert [axes.get_title() for axes in panels(chosen)] == ["", "dog", "chases", "dog"]
-    assert [axes.get_title() for axes in panels(figure(trace(), pixels, steps=[0, 3]))] == ["", "a", "another"]
+    assert [axes.get_title() for axes in panels(chosen)] == ["photo", "dog", "chases", "dog"]
+    assert [axes.get_title() for axes in panels(figure(trace(), pixels, steps=[0, 3]))] == ["photo", "a", "another"]
     with pytest.raises(ConfigError, match="'zebra' is not in the caption"):
         figure(trace(), pixels, words=["dog", "zebra"])
     with pytest.raises(ConfigError, match="not both"):
         figure(trace(), pixels, words="dog", steps=[0])
 
 
+def test_words_that_carry_content(pixels: np.ndarray) -> None:
+    made = trace(("a", "brown", "dog", "runs", "."))
+    shown = [axes.get_title() for axes in panels(figure(made, pixels, words="content"))]
+    assert shown == ["photo", "brown", "dog", "runs"]
+    with pytest.raises(ConfigError, match="has none that carry content"):
+        figure(trace(("a", "the", "of", "in", "on")), pixels, words="content")
+
+
+def test_the_sentence_stands_under_its_photo(pixels: np.ndarray) -> None:
+    one, two = trace(), trace(("the", "cat", "is", "not", "here"))
+    page = figure([one, two], [pixels, pixels])
+    spoken = {text.get_text(): text.get_position()[1] for text in page.texts}
+    first, second = one.caption, two.caption
+    lowest = [min(axes.get_position().y0 for axes in some) for some in (panels(page)[:6], panels(page)[6:])]
+    assert lowest[0] > spoken[first] > panels(page)[6].get_position().y1
+    assert lowest[1] > spoken[second] > 0
+    assert [axes.get_title() for axes in panels(page)][::6] == ["(a)", "(b)"]
+    assert one.caption not in texts(figure(one, pixels, sentence=False))
+    long = trace(tuple(f"word{number}" for number in range(60)))
+    page = figure(long, pixels, width=3.25, steps=[0])
+    lines = [text.get_text() for text in page.texts if text.get_text().startswith("word")]
+    assert len(lines) > 3
+    assert " ".join(lines).split() == list(long.tokens)
+    for text in page.texts:
+        box = text.get_window_extent()
+        assert box.x0 >= -1
+        assert box.x1 <= page.bbox.width * 1.005
+
+
+def test_unsure_words_are_marked_in_their_own_row(pixels: np.ndarray) -> None:
+    sure = np.log(np.array([0.9, 0.5, 0.2, 0.11, 0.9], np.float32))
+    unsure = np.log(np.array([0.9, 0.5, 0.09, 0.5, 0.001], np.float32))
+    note = "word? had a probability below 0.1"
+    plain = figure(trace(logprobs=sure), pixels)
+    assert note not in texts(plain)
+    assert not any("?" in axes.get_title() for axes in panels(plain))
+    page = figure([trace(logprobs=unsure), trace(logprobs=sure, mode="dot")], pixels, width=4, columns=6)
+    assert [axes.get_title() for axes in panels(page)][:6] == ["photo", "a", "dog", "chases?", "another", "dog?"]
+    assert {note, "a dog chases? another dog?"} <= set(texts(page))
+    assert [axes.get_label() for axes in panels(page)][:6] == ["photo", *WORDS]
+    other = figure([trace(logprobs=sure), trace(logprobs=unsure, mode="dot")], pixels, width=4, columns=6)
+    assert [bool(axes.texts) for axes in panels(other)[6:]] == [False, False, True, False, True]
+    assert note in texts(other)
+
+
+def test_pages_are_split_between_photos_on_one_scale(pixels: np.ndarray) -> None:
+    from attnviz.render.figure import figures
+
+    made = [trace(seed=number) for number in range(5)]
+    whole = figure(made, [pixels] * 5, width=3, dpi=100, columns=6, height=20, scale="shared")
+    pages = figures(made, [pixels] * 5, width=3, dpi=100, columns=6, height=2.2, scale="shared")
+    assert len(pages) > 1
+    assert sum(page.photos for page in pages) == 5
+    assert all(page.get_size_inches()[1] <= 2.2 for page in pages)
+    shown = [picture(axes) for page in pages for axes in panels(page)]
+    for mine, theirs in zip(shown, map(picture, panels(whole)), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert [axes.get_title() for page in pages for axes in panels(page)][::6] == ["(a)", "(b)", "(c)", "(d)", "(e)"]
+    with pytest.raises(ConfigError, match=r"would take . pages of at most 2.2 inches"):
+        figure(made, [pixels] * 5, width=3, dpi=100, columns=6, height=2.2)
+    with pytest.raises(ConfigError, match=r"would be .* inches high, more than 0.5"):
+        figures(made, [pixels] * 5, width=3, dpi=100, height=0.5)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (90, 30), (20, 200)])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("words", [1, 14])
+def test_a_fitted_page_has_its_height_and_all_on_it(shape: tuple[int, int], count: int, words: int) -> None:
+    frame = Frame.stretch(shape, (32, 32), (3, 4))
+    made = [trace(tuple("dog" for _ in range(words)), frame=frame)] * count
+    photo = np.full((*shape, 3), 90, np.uint8)
+    page = figure(made, [photo] * count, width=13.333, height=7.5, fit=True, font_size=18, dpi=72)
+    assert page.get_size_inches() == pytest.approx((13.333, 7.5), abs=0.01)
+    places = [axes.get_position() for axes in page.axes]
+    assert len(places) == count * (words + 1) + 1
+    assert min(place.x0 for place in places) >= 0.01
+    assert max(place.x1 for place in places) <= 0.99
+    assert min(place.y0 for place in places[:-1]) > places[-1].y1
+    assert max(place.y1 for place in places) < 1
+    sizes = {(round(place.width, 4), round(place.height, 4)) for place in places[:-1]}
+    assert len(sizes) == 1
+
+
+def test_a_font_that_was_just_installed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import font_manager
+
+    from attnviz.render import fonts
+    from attnviz.render.figure import words as letters
+
+    manager = font_manager.fontManager
+    serif = next(entry for entry in manager.ttflist if entry.name == "DejaVu Serif Display" or "cmex" in entry.fname)
+    monkeypatch.setattr(manager, "ttflist", [entry for entry in manager.ttflist if entry.name != serif.name])
+    monkeypatch.setattr(fonts, "font_files", _cached(lambda: ()))
+    with pytest.raises(ConfigError, match="no font is called"):
+        letters.find(serif.name)
+    monkeypatch.setattr(fonts, "font_files", _cached(lambda: (tmp_path / "broken.ttf", Path(serif.fname))))
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    assert Path(letters.find(serif.name)) == Path(serif.fname)
+
+
+def _cached(function: Callable[[], tuple[Path, ...]]) -> Any:
+    from functools import lru_cache
+
+    return lru_cache(maxsize=1)(function)
+
+
 def test_boxes_are_outlined_where_their_word_is(pixels: np.ndarray) -> None:
     page = figure(trace(), pixels, boxes={"dog": [(5, 10, 20, 30)], "ball": [(0, 0, 4, 4)]})
-    drawn = {axes.get_title() or "photo": axes.patches for axes in panels(page)}
+    drawn = {axes.get_label(): axes.patches for axes in panels(page)}
     assert {name: len(patches) for name, patches in drawn.items()} == {
         "photo": 4,  # two boxes of two strokes
         "a": 0,
@@ -232,7 +338,8 @@ def test_panels_never_overlap_nor_leave_the_page(
     blocks: list[tuple[int, int, int, int]], columns: int, width: int
 ) -> None:
     made = [Block((height, wide), count, rows) for height, wide, count, rows in blocks]
-    places, below = arrange(made, columns, Measures(width, gap=6, word=20, label=12))
+    layout = arrange(made, columns, Measures(width, gap=6, word=20, label=12))
+    places, below = layout.places, layout.below
     assert len(places) == sum(1 + (block.panels - 1) * block.rows for block in made)
     boxes = np.array([(place.left, place.top, place.left + place.width, place.top + place.height) for place in places])
     assert (boxes[:, :2] >= 0).all()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from attnviz.render.figure.draw import FORMATS, figure
+from attnviz.render.figure.draw import FORMATS, figure, figures
 from attnviz.render.figure.options import FigureOptions
 from attnviz.render.figure.page import Page
 
-__all__ = ["FORMATS", "FigureOptions", "Page", "figure"]
+__all__ = ["FORMATS", "FigureOptions", "Page", "figure", "figures"]

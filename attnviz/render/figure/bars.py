@@ -92,10 +92,11 @@ class Legend:
         letters: to set numbers in.
         size: of the words, in points.
         room: (left, width) of the foot, in points.
+        bottom: of the foot, in points.
     """
 
-    def __init__(self, letters: Letters, size: float, room: tuple[float, float]) -> None:
-        self._letters, self._room = letters, room
+    def __init__(self, letters: Letters, size: float, room: tuple[float, float], bottom: float = 0.0) -> None:
+        self._letters, self._room, self._bottom = letters, room, bottom
         self.small = max(SMALL * size, min(size, LEAST_SMALL))
         self.bar_height = 0.85 * self.small
         self._widest = WIDEST * size
@@ -119,7 +120,7 @@ class Legend:
             width = min(self._widest, share - (2 * self.small if beside and len(bars) > 1 else 0))
             at = left + (number * share if beside else 0) + (share - width) / 2
             above = 0 if beside else (len(bars) - 1 - number) * self.height(1, keys=False)
-            drawn.append(self._draw(figure, bar, at, above + 1.3 * LINE * self.small, width))
+            drawn.append(self._draw(figure, bar, at, self._bottom + above + 1.3 * LINE * self.small, width))
         return drawn
 
     def _draw(self, figure: Figure, bar: Bar, left: float, bottom: float, width: float) -> Axes:
@@ -163,7 +164,7 @@ class Legend:
         pieces = [(key.colour, key.label) for key in KEYS]
         total = sum(4.2 * small + self._letters.width(label, small) for _, label in pieces) - small
         x = self._room[0] + max(0.0, (self._room[1] - total) / 2)
-        y = 0.55 * LINE * small + self.height(bars, keys=False)
+        y = self._bottom + 0.55 * LINE * small + self.height(bars, keys=False)
         for colour, label in pieces:
             ends = [x / page[0], (x + 2.4 * small) / page[0]]
             for width, shade in ((2.6, "0.1"), (1.6, "#{:02x}{:02x}{:02x}".format(*colour))):

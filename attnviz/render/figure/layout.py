@@ -46,12 +46,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Measures:
-    """Distances in dots: the page's width, the gap between panels, the room for words above and for labels at left."""
+    """Distances in dots: the page's width, the gap between panels, the room for words above, for labels at left, and
+    left free at the page's edges."""
 
     width: int
     gap: int
     word: int
     label: int
+    margin: int = 0
+
+    @property
+    def room(self) -> int:
+        """The width that panels may take."""
+        return self.width - self.label - 2 * self.margin
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,11 @@ class Layout:
 
 def widest(columns: int, measures: Measures) -> int:
     """How wide a panel is where `columns` fill the page."""
-    room = measures.width - measures.label
-    return max(1, (room - _gap(columns, measures) * (columns - 1)) // columns)
+    return max(1, (measures.room - _gap(columns, measures) * (columns - 1)) // columns)
 
 
 def _gap(columns: int, measures: Measures) -> int:
-    return min(measures.gap, (measures.width - measures.label) // (4 * columns))
+    return min(measures.gap, measures.room // (4 * columns))
 
 
 def arrange(blocks: Sequence[Block], columns: int, measures: Measures, width: int | None = None) -> Layout:
@@ -89,12 +95,12 @@ def arrange(blocks: Sequence[Block], columns: int, measures: Measures, width: in
     """
     gap = _gap(columns, measures)
     width = widest(columns, measures) if width is None else width
-    first = measures.label
+    first = measures.margin + measures.label
     if width < widest(columns, measures):
-        first += max(0, measures.width - measures.label - columns * width - (columns - 1) * gap) // 2
+        first += max(0, measures.room - columns * width - (columns - 1) * gap) // 2
     places: list[Place] = []
     sentences = []
-    y = 0
+    y = measures.margin
     for number, block in enumerate(blocks):
         height = max(1, round(width * block.size[0] / block.size[1]))
         drawn = width
@@ -139,7 +145,7 @@ def fit(blocks: Sequence[Block], measures: Measures, height: int) -> tuple[int, 
 
 
 def paginate(blocks: Sequence[Block], columns: int, measures: Measures, height: int) -> list[list[int]]:
-    """Numbers of the blocks of each page, in order, as many on a page as its `height` takes; a tall one stands alone."""
+    """Numbers of the blocks of each page, in order, as many as its `height` takes; a tall one stands alone."""
     pages: list[list[int]] = []
     for number in range(len(blocks)):
         if pages and arrange([blocks[i] for i in (*pages[-1], number)], columns, measures).below <= height:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attnviz.errors import ConfigError
 from attnviz.render.options import DrawOptions, check_flag
 from attnviz.render.palette import DEFAULT
+from attnviz.trace.wording import content_words
 
 if TYPE_CHECKING:
     from attnviz.trace import Trace
@@ -20,6 +21,8 @@ LEAST_WIDTH, MOST_WIDTH = 0.5, 200.0  # inches; the largest page of PDF 1.4 has 
 LEAST_DPI, MOST_DPI = 20, 2400
 LEAST_FONT, MOST_FONT = 3.0, 144.0  # points
 MOST_COLUMNS = 100
+HEIGHT = 9.0  # inches: what the text of a page of A4 or US letter takes at most
+CONTENT = ("content",)  # as `words`: those that carry the content
 PANEL = 8.0  # letters' heights: how wide a panel is, where nothing says how many columns there are
 
 
@@ -36,7 +39,11 @@ class FigureOptions:
         font_size: of the words, in points.
         scale, style, cmap, opacity, cells, pieces, relative, steps: as in DrawOptions. "shared" is one scale for the
             whole figure.
-        words: the words whose steps are drawn, in a sequence or as text with commas; None for all.
+        words: the words whose steps are drawn, in a sequence or as text with commas; None for all. "content" alone
+            stands for nouns, verbs and adjectives: all but English function words, see `trace.wording.content_words`.
+        height: of a page at most, as `width`. A figure that needs more is refused, or split by `figures`.
+        fit: make the page as high as `height` whatever it holds, with panels as large as fit; of `columns` none is set.
+        sentence: the caption under each photo.
         difference: below each compared row, its densities minus those of the first row.
 
     Raises:
@@ -57,6 +64,9 @@ class FigureOptions:
     relative: bool = False
     steps: str | Sequence[int] | None = None
     words: str | Sequence[str] | None = None
+    height: str | float = HEIGHT
+    fit: bool = False
+    sentence: bool = True
     difference: bool = False
     drawing: DrawOptions = field(init=False, repr=False)
 
@@ -73,14 +83,18 @@ class FigureOptions:
             size="original",
         )
         object.__setattr__(self, "drawing", drawing)
-        object.__setattr__(self, "width", inches(self.width))
-        check_flag("difference", self.difference)
+        for name in ("width", "height"):
+            object.__setattr__(self, name, inches(getattr(self, name), name))
+        for name in ("difference", "fit", "sentence"):
+            check_flag(name, getattr(self, name))
         _within("dpi", self.dpi, LEAST_DPI, MOST_DPI)
         _within("font_size", self.font_size, LEAST_FONT, MOST_FONT)
         if self.columns is not None:
             _within("columns", self.columns, 1, MOST_COLUMNS)
             if self.columns != int(self.columns):
                 raise ConfigError(f"columns: {self.columns!r} is no whole number")
+            if self.fit:
+                raise ConfigError("columns: are chosen so that all fits the page; give columns or fit, not both")
         words = self.words.split(",") if isinstance(self.words, str) else self.words
         if words is not None:
             if self.steps is not None:
@@ -96,10 +110,18 @@ class FigureOptions:
         assert isinstance(self.width, float)
         return self.width
 
+    @property
+    def tallest(self) -> float:
+        """The height of a page at most, in inches."""
+        assert isinstance(self.height, float)
+        return self.height
+
     def chosen(self, traces: Sequence[Trace]) -> list[tuple[int, ...]]:
         """The steps to draw of each photo's trace, from 0. Raises ConfigError for what is not there."""
         if self.words is None:
             return [self.drawing.chosen(len(trace)) for trace in traces]
+        if self.words == CONTENT:
+            return [_content(trace) for trace in traces]
         wanted = {word.casefold() for word in self.words}
         said = {token.casefold() for trace in traces for token in trace.tokens}
         captions = " / ".join(repr(trace.caption) for trace in traces)
@@ -113,17 +135,24 @@ class FigureOptions:
         return found
 
 
-def inches(width: str | float) -> float:
-    """A width such as 3.25, "3.25in" or "85mm", in inches. Raises ConfigError for anything else."""
-    if isinstance(width, str):
-        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", width.lower())
+def _content(trace: Trace) -> tuple[int, ...]:
+    found = content_words(trace.tokens)
+    if not found:
+        raise ConfigError(f"words: the caption {trace.caption!r} has none that carry content; leave words out")
+    return tuple(found)
+
+
+def inches(length: str | float, name: str = "width") -> float:
+    """A length such as 3.25, "3.25in" or "85mm", in inches. Raises ConfigError, which tells its `name`."""
+    if isinstance(length, str):
+        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", length.lower())
         if match is None or match[2] not in {*UNITS, ""}:
-            raise ConfigError(f"width: {width!r} is no width; write it like 3.25in or 85mm ({', '.join(UNITS)})")
+            raise ConfigError(f"{name}: {length!r} is no {name}; write it like 3.25in or 85mm ({', '.join(UNITS)})")
         value = float(match[1]) * UNITS[match[2] or "in"]
     else:
-        value = float(width)
+        value = float(length)
     if not LEAST_WIDTH <= value <= MOST_WIDTH:
-        raise ConfigError(f"width: {width!r} is not between {LEAST_WIDTH:g} and {MOST_WIDTH:g} inches")
+        raise ConfigError(f"{name}: {length!r} is not between {LEAST_WIDTH:g} and {MOST_WIDTH:g} inches")
     return value
 
 

@@ -47,7 +47,15 @@ def settings(changes: dict[Any, Any], defaults: bool = False) -> Iterator[None]:
 
 
 class Page(Figure):
-    """A matplotlib Figure that saves with embedded TrueType fonts, without dates and without cutting its margins."""
+    """A matplotlib Figure that saves with embedded TrueType fonts, without dates and without cutting its margins.
+
+    Attributes:
+        photos: how many photos stand on it.
+        words: how many words have panels, each counted once where rows compare it.
+    """
+
+    photos = 0
+    words = 0
 
     def savefig(self, fname: Any, **options: Any) -> None:
         """As `matplotlib.figure.Figure.savefig`, with the settings above."""

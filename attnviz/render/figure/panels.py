@@ -16,6 +16,7 @@ from attnviz.render.heatmap import Scale, scales, scales_of_peaks
 from attnviz.render.overlay import OPACITY, Overlay, dimmed, ramp_table, table
 from attnviz.render.palette import arms
 from attnviz.render.pictures import check_shape
+from attnviz.trace.wording import unsure
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
@@ -62,6 +63,7 @@ class Subject:
         self.frames = [trace.frame or Frame.stretch(photo.size, photo.size, trace.grid) for trace in traces]
         for frame in self.frames:
             check_shape(photo, frame)
+        self.unsure = [unsure(trace.logprobs, len(trace)) for trace in traces]  # of each trace, of each word
         self.size: Size = photo.size
 
     def place(self, size: Size) -> None:

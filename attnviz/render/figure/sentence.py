@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attnviz.render.figure.words import paste
@@ -19,6 +20,14 @@ INK = "0.25"
 NOTE = f"word{UNSURE_MARK} had a probability below {UNSURE:g}"
 
 
+@dataclass(frozen=True)
+class Type:
+    """What words are set in: letters, and their size in points."""
+
+    letters: Letters
+    size: float
+
+
 def marked(word: str, unsure: bool) -> str:
     """A word as it is shown."""
     return f"{word}{UNSURE_MARK}" if unsure else word
@@ -29,13 +38,12 @@ class Sentence:
 
     Args:
         words: as they are shown.
-        letters: to set them in.
-        size: in points.
+        type: to set them in.
         room: the length of a line, in points.
     """
 
-    def __init__(self, words: Sequence[str], letters: Letters, size: float, room: float) -> None:
-        self._letters, self._size = letters, size
+    def __init__(self, words: Sequence[str], type: Type, room: float) -> None:
+        self._letters, self._size = letters, size = type.letters, type.size
         space = letters.width(" ", size)
         self._lines: list[list[tuple[float, float, str]]] = [[]]  # each word's left edge, length and letters
         x = 0.0

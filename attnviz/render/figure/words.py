@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,13 +134,26 @@ def find(font: str) -> str:
         except (OSError, RuntimeError) as error:
             raise ConfigError(f"font: {font}: is no font file that can be read; give a .ttf or .otf file") from error
         return font
-    try:
-        return str(font_manager.findfont(FontProperties(family=font), fallback_to_default=False))
-    except ValueError:
-        known = sorted({entry.name for entry in font_manager.fontManager.ttflist})
-        close = difflib.get_close_matches(font, known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "DejaVu Sans and DejaVu Serif are always there"
-        raise ConfigError(f"font: no font is called {font!r}; {hint}") from None
+    for again in (False, True):
+        if again:
+            _know_new_fonts()
+        with suppress(ValueError):
+            return str(font_manager.findfont(FontProperties(family=font), fallback_to_default=False))
+    known = sorted({entry.name for entry in font_manager.fontManager.ttflist})
+    close = difflib.get_close_matches(font, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "DejaVu Sans and DejaVu Serif are always there"
+    raise ConfigError(f"font: no font is called {font!r}; {hint}")
+
+
+def _know_new_fonts() -> None:
+    """Makes matplotlib know the fonts that were installed since it last looked: it keeps a list of them on disk."""
+    fonts.font_files.cache_clear()
+    manager = font_manager.fontManager
+    known = {Path(entry.fname) for entry in manager.ttflist}
+    for path in fonts.font_files():
+        if path not in known:
+            with suppress(OSError, RuntimeError, ValueError):  # no font that FreeType can read
+                manager.addfont(path)
 
 
 @lru_cache(maxsize=8192)
