@@ -6,20 +6,21 @@ Everything is separable, so each axis is dealt with by itself.
 
 from __future__ import annotations
 
-import operator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from attnviz.errors import ConfigError
+from attnviz.photo.interpolation import interpolation
+from attnviz.photo.sizes import MAX_SIDE, Reals, Size, real_pair, whole, whole_pair
 
-Size = tuple[int, int]
 Floats = npt.NDArray[np.float64]
 
 IMAGENET_MEAN = (124, 116, 104)  # the mean colour of ImageNet, near zero once the input is normalised
-MAX_SIDE = 2**31 - 1
 SMOOTH_FROM = 2.0  # drawn pixels a cell; smaller cells are averaged by area, since samples of a tent would alias
 
 
@@ -27,31 +28,34 @@ SMOOTH_FROM = 2.0  # drawn pixels a cell; smaller cells are averaged by area, si
 class Frame:
     """How an upright photo became a model's input, and how that input falls into the cells of a grid.
 
-    On each axis `input_px = photo_px * resized / photo + offset`. The whole numbers `resized` and `offset` are the
-    ones that the resize really used, so the inverse is exact, rounding included.
+    On each axis `input_px = photo_px * resized / photo + offset`. Where `resized` and `offset` are whole numbers, they
+    are the ones that the resize really used, so the inverse is exact, rounding included. They have a fraction where a
+    model cuts or pads the photo before it resizes it.
 
     Args:
         photo: size of the upright photo, (H, W) in pixels.
         input: size of the model's input, (H, W) in pixels.
         grid: cells of the score grid, (h, w). They share the input evenly.
-        resized: size of the whole photo after the resize, (H, W) in input pixels.
+        resized: size of the whole photo after the resize, (H, W) in input pixels; ints, or floats with a fraction.
         offset: input position of the resized photo's corner, (top, left): above 0 there is padding, below 0 the photo
             is cut off.
 
     Raises:
-        ConfigError: sizes that are not positive whole numbers, or a photo that lies outside the input altogether.
+        ConfigError: sizes that are not positive, or not whole where they must be, or a photo that lies outside the
+            input altogether.
     """
 
     photo: Size
     input: Size
     grid: Size
-    resized: Size
-    offset: Size
+    resized: Reals
+    offset: Reals
 
     def __post_init__(self) -> None:
-        for field in ("photo", "input", "grid", "resized"):
-            object.__setattr__(self, field, _whole_pair(f"frame: {field}", getattr(self, field), least=1))
-        object.__setattr__(self, "offset", _whole_pair("frame: offset", self.offset, least=-MAX_SIDE))
+        for field in ("photo", "input", "grid"):
+            object.__setattr__(self, field, whole_pair(f"frame: {field}", getattr(self, field)))
+        object.__setattr__(self, "resized", real_pair("frame: resized", self.resized))
+        object.__setattr__(self, "offset", real_pair("frame: offset", self.offset, least=-MAX_SIDE))
         for start, stop in map(self._visible, (0, 1)):
             if start >= stop:
                 raise ConfigError(
@@ -66,7 +70,7 @@ class Frame:
     @classmethod
     def letterbox(cls, photo: Size, input: Size, grid: Size) -> Self:
         """The whole photo, in its own proportions, in the middle of the input, with padding beside it."""
-        photo, input = _whole_pair("photo size", photo), _whole_pair("input size", input)
+        photo, input = whole_pair("photo size", photo), whole_pair("input size", input)
         scale = min(input[0] / photo[0], input[1] / photo[1])
         height, width = (min(max(round(p * scale), 1), i) for p, i in zip(photo, input, strict=True))
         return cls(photo, input, grid, (height, width), ((input[0] - height) // 2, (input[1] - width) // 2))
@@ -81,9 +85,9 @@ class Frame:
         Raises:
             ConfigError: the resized photo would be smaller than the input.
         """
-        photo, input = _whole_pair("photo size", photo), _whole_pair("input size", input)
+        photo, input = whole_pair("photo size", photo), whole_pair("input size", input)
         if resize is not None:
-            short = _whole("resize", resize)
+            short = whole("resize", resize)
             height, width = (short if p == min(photo) else int(short * p / min(photo)) for p in photo)
             if height < input[0] or width < input[1]:
                 raise ConfigError(
@@ -111,6 +115,30 @@ class Frame:
             raise ConfigError(f"frame: there is no kind {kind!r}; there are {', '.join(makers)}")
         return makers[kind](photo, input, grid)
 
+    @classmethod
+    def measure(cls, preprocess: Callable[[Any], Any], photo: Size, grid: Size) -> Self:
+        """The frame of somebody's own preprocessing, measured by sending a few test pictures through it.
+
+        Args:
+            preprocess: takes a PIL image and gives the model's input, whatever it does with pixel values on the way:
+                an array or tensor (H, W), (C, H, W), (H, W, C), or (1, C, H, W), a PIL image, or a mapping with
+                "pixel_values".
+            photo: size of the upright photo, (H, W) in pixels.
+            grid: cells of the score grid, (h, w).
+
+        Returns:
+            `resized` and `offset` to a quarter of a pixel, whole numbers where they are so close to these that they
+            must be meant.
+
+        Raises:
+            ConfigError: a preprocessing that fails, mirrors, turns or bends the photo, is random, or gives several
+                tiles (see `attnviz.photo.measure.measure_tiles`).
+        """
+        from attnviz.photo.measure import measure_one
+
+        found = measure_one(preprocess, whole_pair("photo size", photo))
+        return cls(photo, found.input, grid, found.resized, found.offset)
+
     @property
     def kind(self) -> str:
         """What the model saw: part of the photo ("crop"), all with padding beside ("letterbox"), or all ("stretch")."""
@@ -129,15 +157,19 @@ class Frame:
             (H, W, 3) uint8 of the size `input`.
 
         Raises:
-            ConfigError: pixels of another size than `photo`, or that are not RGB bytes.
+            ConfigError: pixels of another size than `photo`, or that are not RGB bytes; or a frame that has fractions.
         """
+        if not all(isinstance(edge, int) for edge in (*self.resized, *self.offset)):
+            raise ConfigError(
+                f"a frame of {self.resized} at {self.offset} was measured; only the model's own code makes its input"
+            )
         if pixels.dtype != np.uint8 or pixels.shape != (*self.photo, 3):
             raise ConfigError(
                 f"this frame takes uint8 pixels of {(*self.photo, 3)}, not {pixels.dtype} of {pixels.shape}"
             )
         from PIL import Image
 
-        (top, bottom), (left, right) = spans = [self._visible(axis) for axis in (0, 1)]
+        (top, bottom), (left, right) = spans = [tuple(map(int, self._visible(axis))) for axis in (0, 1)]
         # Only what the input shows is computed: the rest of a long strip could be huge. The filter still reaches over
         # the edge of the box, so this equals resizing the whole and cutting.
         (y0, y1), (x0, x1) = (
@@ -177,7 +209,7 @@ class Frame:
         """(h, w): the fraction of each cell's area that shows the photo, from 1 inside it to 0 on padding."""
         fractions = []
         for axis in (0, 1):
-            start, stop = self._visible(axis)
+            start, stop = map(float, self._visible(axis))
             edges = np.arange(self.grid[axis] + 1) * self.input[axis] / self.grid[axis]
             shown = np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start)
             fractions.append(np.clip(shown * self.grid[axis] / self.input[axis], 0, 1))
@@ -240,8 +272,8 @@ class Frame:
             pixels[..., columns_seen.stop :] = np.nan
         return pixels
 
-    def to_dict(self) -> dict[str, list[int]]:
-        """The fields as JSON-ready lists."""
+    def to_dict(self) -> dict[str, list[float]]:
+        """The fields as JSON-ready lists, of ints where there is no fraction."""
         return {name: list(pair) for name, pair in asdict(self).items()}
 
     @classmethod
@@ -258,16 +290,20 @@ class Frame:
         return np.divide(self.resized, self.photo, dtype=np.float64)
 
     def _picture(self, size: Size | None) -> Size:
-        return self.photo if size is None else _whole_pair("picture size", size)
+        return self.photo if size is None else whole_pair("picture size", size)
 
-    def _visible(self, axis: int) -> tuple[int, int]:
+    def _exact(self, axis: int) -> tuple[Fraction, Fraction]:
+        """Offset and resized size of an axis, to compute with without rounding."""
+        return Fraction(self.offset[axis]), Fraction(self.resized[axis])
+
+    def _visible(self, axis: int) -> tuple[Fraction, Fraction]:
         """The part of the input, in input pixels, that shows the photo."""
-        offset = self.offset[axis]
-        return max(0, offset), min(self.input[axis], offset + self.resized[axis])
+        offset, resized = self._exact(axis)
+        return max(Fraction(0), offset), min(Fraction(self.input[axis]), offset + resized)
 
     def _seen(self, axis: int, size: int) -> slice:
-        """The pixels, of `size` over the whole photo, whose centre the input shows. Whole numbers, hence exact."""
-        offset, resized = self.offset[axis], self.resized[axis]
+        """The pixels, of `size` over the whole photo, whose centre the input shows, exactly."""
+        offset, resized = self._exact(axis)
         start = max(0, -((2 * offset * size + resized) // (2 * resized)))
         stop = min(size, (2 * (self.input[axis] - offset) * size - resized) // (2 * resized) + 1)
         if start < stop:
@@ -279,41 +315,7 @@ class Frame:
         """(size, n) matrix from the n cells of an axis to `size` pixels over the whole photo; each row sums to 1."""
         count = self.grid[axis]
         start, stop = (edge * count for edge in self._visible(axis))
-        first, last = start // self.input[axis], (stop - 1) // self.input[axis]  # the cells that show some of the photo
+        first, last = start // self.input[axis], -(-stop // self.input[axis]) - 1  # the cells that show some of it
         edges = (np.arange(size + 1) * (self.resized[axis] / size) + self.offset[axis]) * (count / self.input[axis])
-        middles = (edges[:-1] + edges[1:]) / 2  # pixel centres in cells: cell i covers [i, i + 1]
-        pixels = np.arange(size)
-        matrix = np.zeros((size, count))
-        pitch = self.cell_size((size, size))[axis]
-        if pitch < (1.0 if cells else SMOOTH_FROM):
-            edges = np.clip(edges, first, last + 1)[:, None]
-            ticks = np.arange(count)
-            matrix = np.clip(np.minimum(edges[1:], ticks + 1) - np.maximum(edges[:-1], ticks), 0, None)
-            # A pixel beside the input covers no cell; it is not drawn.
-            matrix /= np.maximum(matrix.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        elif cells:
-            matrix[pixels, np.clip(np.floor(middles), first, last).astype(np.intp)] = 1
-        else:
-            position = np.clip(middles - 0.5, first, last)
-            lower = np.floor(position).astype(np.intp)
-            matrix[pixels, lower] = 1 - (position - lower)
-            matrix[pixels, np.minimum(lower + 1, last)] += position - lower
-        return matrix.astype(np.float32)
-
-
-def _whole(name: str, value: Any, least: int = 1) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_) or not least <= number <= MAX_SIDE:
-        raise ConfigError(f"{name} must be {'positive ' if least > 0 else ''}whole numbers, not {value!r}")
-    return number
-
-
-def _whole_pair(name: str, value: Any, least: int = 1) -> Size:
-    """`value` as two ints. Lists (from JSON) and numpy's integers will do."""
-    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 2:
-        raise ConfigError(f"{name} must be two whole numbers, (height, width), not {value!r}")
-    first, second = (_whole(name, item, least) for item in value)
-    return first, second
+        smooth = self.cell_size((size, size))[axis] >= (1.0 if cells else SMOOTH_FROM)
+        return interpolation(edges, count, (first, last), "area" if not smooth else "nearest" if cells else "linear")

@@ -1,4 +1,4 @@
-"""What people hand over, as checked numpy arrays: from numpy, from torch (which is not imported here), from lists."""
+"""What people hand over for a trace, as checked numpy arrays."""
 
 from __future__ import annotations
 
@@ -11,35 +11,12 @@ import numpy.typing as npt
 
 from attnviz.errors import TraceError
 from attnviz.limits import MOST_CELLS, MOST_CHARACTERS, MOST_STEPS, MOST_VALUES
+from attnviz.photo.arrays import to_numpy
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 SUM_TOLERANCE = 1e-3  # how far a step's weights may sum from 1: half precision passes
-
-
-def to_numpy(name: str, value: Any) -> npt.NDArray[Any]:
-    """Numbers of any kind as a numpy array.
-
-    Torch tensors are detached and fetched from wherever they are; the short floats that numpy lacks (bfloat16) become
-    float32.
-
-    Args:
-        name: what the value is called in messages.
-
-    Raises:
-        TraceError: no array can be made of the value.
-    """
-    try:
-        if hasattr(value, "detach"):  # a torch tensor
-            value = value.detach()
-            value = (value.float() if value.is_floating_point() and value.element_size() < 4 else value).cpu().numpy()
-        array = np.asarray(value)
-    except Exception as error:  # ragged lists, sparse tensors, objects with an __array__ of their own
-        raise TraceError(f"{name}: no array can be made of this {type(value).__name__} ({error})") from error
-    if array.dtype.kind == "V" and array.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):  # of jax
-        array = array.astype(np.float32)
-    return array
 
 
 def check_shape(name: str, shape: Sequence[int]) -> None:
@@ -60,7 +37,7 @@ def check_shape(name: str, shape: Sequence[int]) -> None:
 
 def floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
     """`value` as a float32 array of its own, with so many axes, that nobody can write to. Raises TraceError."""
-    array = to_numpy(name, value)
+    array = to_numpy(name, value, TraceError)
     if array.dtype.kind != "f":
         raise TraceError(f"{name} must be floating-point numbers ({', '.join(axes)}), not {array.dtype}")
     if array.ndim != len(axes) or 0 in array.shape[1:]:
@@ -76,7 +53,7 @@ def floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
 
 def word_numbers(value: Any, steps: int) -> Ints:
     """(T,) int32: the number of each piece's word, counted from 0 without a gap. Raises TraceError."""
-    array = to_numpy("words", value)
+    array = to_numpy("words", value, TraceError)
     if array.dtype.kind not in "iu" or array.shape != (steps,):
         raise TraceError(f"words must be whole numbers, one a step ({steps},), not {array.dtype} of {array.shape}")
     rises = np.diff(array.astype(np.int64), prepend=-1)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from attnviz.errors import TraceError
-from attnviz.photo.frame import Frame, Size
+from attnviz.photo.frame import Frame
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
+    from attnviz.photo.sizes import Size
 
 FORMAT = 2  # version of the file; the first, of attnviz 0.1, lacks some fields and is read as well
 MAX_CHARACTERS = 2**22

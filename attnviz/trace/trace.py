@@ -13,7 +13,7 @@ import numpy as np
 from attnviz._version import __version__
 from attnviz.errors import ConfigError, TraceError
 from attnviz.files import write_atomically
-from attnviz.photo.frame import Frame, Size
+from attnviz.photo.frame import Frame
 from attnviz.trace import npz
 from attnviz.trace.arrays import (
     SUM_TOLERANCE,
@@ -33,6 +33,7 @@ from attnviz.trace.words import joined_means, joined_sums, joined_texts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from attnviz.photo.sizes import Size
     from attnviz.trace.arrays import Floats, Ints
 
 __all__ = ["ImageInfo", "Step", "Trace"]

@@ -26,7 +26,7 @@ def pairs(most: int, least: int = 1) -> st.SearchStrategy[Pair]:
 def frames(draw: st.DrawFn, photo: int = 120, grid: int = 9) -> Frame:
     """Frames of all kinds, and ones that other programs may make: cut or padded at one end, or both at once."""
     size, shape = draw(pairs(photo)), draw(pairs(grid))
-    kind = draw(st.sampled_from(["stretch", "letterbox", "crop", "other"]))
+    kind = draw(st.sampled_from(["stretch", "letterbox", "crop", "other", "fractions"]))
     model = draw(pairs(64, 4))
     if kind == "stretch":
         return Frame.stretch(size, model, shape)
@@ -36,16 +36,30 @@ def frames(draw: st.DrawFn, photo: int = 120, grid: int = 9) -> Frame:
         return Frame.crop(size, model, shape, draw(st.none() | st.integers(max(model), 90)))
     resized = draw(pairs(90))
     offset = tuple(draw(st.integers(1 - r, i - 1)) for r, i in zip(resized, model, strict=True))
-    return Frame(size, model, shape, resized, (offset[0], offset[1]))
+    if kind == "other":
+        return Frame(size, model, shape, resized, (offset[0], offset[1]))
+    more = draw(
+        st.tuples(*[st.sampled_from([0.0, 0.1, 1 / 3, 0.5, 0.9375])] * 4)
+    )  # as of preprocessing that is measured
+    return Frame(
+        size,
+        model,
+        shape,
+        (resized[0] + more[0], resized[1] + more[1]),
+        (offset[0] + more[2] * (offset[0] < 0), offset[1] + more[3] * (offset[1] < 0)),
+    )
 
 
 def one_axis(frame: Frame, axis: int, size: int, values: list[Fraction], cells: bool) -> list[Fraction | None]:
     """The value at each pixel of one axis in exact fractions and plain loops; None where the model saw nothing."""
     n, model = frame.grid[axis], frame.input[axis]
-    offset, resized = frame.offset[axis], frame.resized[axis]
-    scale = Fraction(resized, size)  # input pixels a drawn pixel
+    offset, resized = Fraction(frame.offset[axis]), Fraction(frame.resized[axis])
+    scale = resized / size  # input pixels a drawn pixel
     cell = Fraction(model, n)  # input pixels a cell
-    low, high = max(0, offset), min(model, offset + resized)  # the part of the input that shows the photo
+    low, high = (
+        max(Fraction(0), offset),
+        min(Fraction(model), offset + resized),
+    )  # the part of the input that shows the photo
     shown = [i for i in range(n) if cell * i < high and cell * (i + 1) > low]
     result: list[Fraction | None] = []
     for p in range(size):
@@ -400,7 +414,13 @@ def test_twenty_steps_are_fast() -> None:
         ({"grid": (5,)}, "grid must be two whole numbers"),
         ({"grid": "55"}, "grid must be two whole numbers"),
         ({"resized": (2**40, 5)}, "resized must be positive"),
-        ({"offset": (0.5, 0)}, "offset must be whole"),
+        ({"resized": (0.5, 32)}, "resized must be positive numbers"),
+        ({"resized": (float("nan"), 32)}, "resized must be positive numbers"),
+        ({"resized": (10**400, 32)}, "resized must be positive numbers"),
+        ({"offset": (float("-inf"), 0)}, "offset must be numbers"),
+        ({"offset": (True, 0)}, "offset must be numbers"),
+        ({"offset": ("1", 0)}, "offset must be numbers"),
+        ({"offset": 5}, "offset must be two numbers"),
         ({"offset": (32, 0)}, "misses its"),
         ({"offset": (0, -32)}, "misses its"),
     ],
