@@ -34,7 +34,8 @@ def test_a_trace_says_where_it_comes_from(model: Captioner, photo: Path) -> None
 
 @pytest.mark.parametrize("kind", ["stretch", "letterbox", "crop"])
 def test_the_frame_is_the_models(kind: str, pixels: np.ndarray) -> None:
-    config = ModelConfig(input=(32, 32), frame=kind, channels=6, embedding=8, state=6, language=8)  # type: ignore[arg-type]
+    lite = "efficientnet-lite0"
+    config = ModelConfig("concat", lite, None, (32, 32), kind, channels=6, embedding=8, state=6, language=8)  # type: ignore[arg-type]
     (trace,) = attnviz.explain(Captioner(config, Vocabulary((*SPECIAL, "a"))).eval(), pixels, text="a")
     assert trace.frame is not None
     assert trace.frame.kind == kind

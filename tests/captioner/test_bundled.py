@@ -15,7 +15,7 @@ from attnviz.captioner.attention import SCORES
 from attnviz.captioner.checkpoint import WEIGHTS
 from attnviz.data.regions import union_cover
 from attnviz.train import TrainConfig, read_config
-from attnviz.train.loop import recipe
+from attnviz.train.state import recipe
 from attnviz.zoo import bundled
 
 if TYPE_CHECKING:

@@ -80,7 +80,9 @@ def test_extra_splits_bring_their_words(tmp_path: Path, encoder_rate: float) -> 
         minimum=1,
         captions=2,
     )
-    model = ModelConfig(input=(32, 32), channels=6, embedding=8, state=6, language=8, attention=5)
+    model = ModelConfig(
+        backbone="efficientnet-lite0", input=(32, 32), channels=6, embedding=8, state=6, language=8, attention=5
+    )
     options = TrainConfig(epochs=1, photos=3, encoder_rate=encoder_rate)
     path = fit(
         FitConfig(str(tmp_path / "m.safetensors"), data, pretrained="", model=model, train=options), lambda _: None

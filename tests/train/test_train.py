@@ -287,6 +287,17 @@ def test_losses_against_loops() -> None:
         ('out = "x"\ndata = 5', "'data' must be a table"),
         ("a = " + "[" * 5000, "not valid TOML"),
         ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\nframe = "squash"', "stretch, letterbox or crop"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\ninput = 3', "input must be two whole numbers"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\ninput = true', "input must be two whole numbers"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\ninput = [64]', "input must be two whole numbers"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\ninput = [64, 6.4]', "input must be from 1 to 2048"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\nlayer = 4', "layer must be names"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\nstate = 1e3', "state must be from 1"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\ndecoder = "gru"', "two-lstm or show-attend-tell"),
+        ('out = "x"\n[data]\ntrain = "a"\ndev = "b"\n[model]\npool = [7, 7]', "pool is for the decoder show-att"),
+        ('out = "x"\nweights = 3\n[data]\ntrain = "a"\ndev = "b"', "'weights' must be the path"),
+        ('out = "x"\nweights = "a.pth"\n[data]\ntrain = "a"\ndev = "b"\n[model]\nweights = "b.pth"', "one place"),
+        ('out = "x"\nstart = "flicker8k"\n[data]\ntrain = "a"\ndev = "b"', "did you mean 'flickr8k'"),
     ],
 )
 def test_wrong_configurations_are_one_line(text: str, said: str, tmp_path: Path) -> None:
