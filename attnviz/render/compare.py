@@ -28,3 +28,12 @@ def names_of(traces: Sequence[Trace]) -> list[str]:
     if len(set(both)) == len(both) and all(both):
         return both
     return [f"{name or 'trace'} {number}" for number, name in enumerate(both, 1)]
+
+
+def kind_of(traces: Sequence[Trace]) -> str:
+    """What the names of `names_of` are names of: "mode" or "model", or "row" for anything else."""
+    names = names_of(traces)
+    for kind in ("mode", "model"):
+        if names == [getattr(trace, kind) for trace in traces]:
+            return kind
+    return "row"

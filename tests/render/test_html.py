@@ -73,11 +73,11 @@ def test_the_page_says_what_the_trace_does(pixels: np.ndarray) -> None:
     data = data_of(made([one, other], pixels, scale="linear", cells=True, opacity=0.5, steps=[0, 2]))
     assert (data["tokens"], data["words"], data["steps"]) == (["a", "dog", "runs"], ["a", "runs"], [0, 2])
     assert (data["scale"], data["cells"], data["opacity"], data["size"]) == ("linear", True, 0.5, list(SIZE))
-    assert [mode["label"] for mode in data["modes"]] == ["concat", "general"]
-    assert data["modes"][1]["probabilities"] is None
+    assert [mode["label"] for mode in data["rows"]] == ["concat", "general"]
+    assert data["rows"][1]["probabilities"] is None
     steps = [one.steps[0], one.steps[2]]
-    assert data["modes"][0]["probabilities"] == pytest.approx([np.exp(step.logprob or 0) for step in steps], abs=1e-5)
-    assert data["modes"][0]["entropy"] == pytest.approx([step.entropy for step in steps], abs=1e-5)
+    assert data["rows"][0]["probabilities"] == pytest.approx([np.exp(step.logprob or 0) for step in steps], abs=1e-5)
+    assert data["rows"][0]["entropy"] == pytest.approx([step.entropy for step in steps], abs=1e-5)
     assert data["tops"]["step"][0] == pytest.approx([one.density[0].max(), one.density[2].max()])
     assert data["tops"]["shared"] == pytest.approx(max(4, one.density[[0, 2]].max()))
 
@@ -106,7 +106,7 @@ def test_six_modes_and_a_long_caption_stay_small() -> None:
     jpeg = re.search(r'src="data:image/jpeg;base64,([^"]*)"', text)
     assert jpeg is not None
     assert len(text.encode()) < 4 / 3 * len(base64.b64decode(jpeg[1])) + 200_000
-    assert data_of(text)["modes"][5]["label"] == "flat-concat"
+    assert data_of(text)["rows"][5]["label"] == "flat-concat"
 
 
 NASTY = [
@@ -191,7 +191,7 @@ def test_render_switches_between_modes_on_the_page(cli: Any, photo: Path, tmp_pa
     asked = ("render", "photo.png", "--model", "models")
     assert cli(*asked, "-f", "html", "--modes", "dot,concat", "-q").status == 0
     data = data_of((tmp_path / "photo-attention" / "attention.html").read_text(encoding="utf-8"))
-    assert [mode["mode"] for mode in data["modes"]] == ["dot", "concat"]
+    assert [mode["mode"] for mode in data["rows"]] == ["dot", "concat"]
     assert Trace.load(tmp_path / "photo-attention" / "trace.npz").mode == "dot"
     status, _, err = cli(*asked, "--modes", "dot,concat")
     assert (status, "add -f html" in err) == (2, True)

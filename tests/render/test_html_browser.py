@@ -347,7 +347,7 @@ def test_everything_has_a_name_for_screen_readers(explore: Open) -> None:
         "radio": ["concat", "dot", "log", "linear", "shared", "own"],
         "slider": ["Opacity"],
         "checkbox": ["Show the bare cells"],
-        "group": ["The caption; each word is a button", "Mode", "Scale"],
+        "group": ["The caption; each word is a button", "Mode", "Scale", "View"],
         "heading": ["array"],
     }.items():
         for name in names:
@@ -392,3 +392,186 @@ def test_a_notebook_frame_works(explore: Open, tmp_path: Path) -> None:
     with page.expect_download() as waiting:
         frame.get_by_role("button", name="Download").click()
     assert waiting.value.suggested_filename == "step-02-chases.png"
+
+
+CELL = """(index) => {
+  const canvas = document.querySelectorAll("#grid .cell .picture")[index];
+  const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+  const pen = copy.getContext("2d", { willReadFrequently: true });
+  pen.drawImage(canvas, 0, 0);
+  const bytes = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+  return [[canvas.height, canvas.width], btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))];
+}"""
+
+
+def cell_of(page: Any, index: int) -> np.ndarray:
+    size, flat = page.evaluate(CELL, index)
+    return np.frombuffer(base64.b64decode(flat), np.uint8).reshape(*size, 4)[..., :3]
+
+
+def three() -> list[Trace]:
+    """Rows of different grids."""
+    fine = Frame.stretch((120, 180), (32, 32), (6, 5))
+    return [trace(), trace(mode="general", seed=4), trace(mode="dot", seed=5, frame=fine)]
+
+
+def test_all_modes_and_words_side_by_side_are_what_python_paints(explore: Open) -> None:
+    made, pixels = three(), photo_of((120, 180))
+    page = explore(made, pixels)
+    page.get_by_role("radio", name="all words, all modes").check()
+    assert page.locator("#stage").is_hidden()
+    assert page.locator("#grid .cell").count() == 15
+    assert page.locator("#grid .head").all_inner_texts() == list(WORDS)
+    assert page.locator("#grid .label").all_inner_texts() == ["concat", "general", "dot"]
+    for row, one in enumerate(made):
+        drawn = Pictures(one, Photo(pixels, "p", None), DrawOptions())
+        for word in range(5):
+            off = np.abs(cell_of(page, 5 * row + word).astype(float) - drawn.overlay(word))
+            assert np.quantile(off, 0.99) <= 8, (row, word)  # the photo went through JPEG
+    page.get_by_role("button", name="chases, dot").click()
+    assert page.locator("#stage").is_visible()
+    assert (current(page), page.get_by_role("radio", name="dot", exact=True).is_checked()) == (2, True)
+    drawn = Pictures(made[2], Photo(pixels, "p", None), DrawOptions())
+    assert np.quantile(np.abs(laid_over(pixels, layer_of(page)) - drawn.overlay(2)), 0.999) <= 3
+
+
+def test_this_word_in_all_modes_follows_the_words_and_keys_go_from_cell_to_cell(explore: Open) -> None:
+    page = explore(three(), photo_of((120, 180)))
+    page.get_by_role("radio", name="this word, all modes").check()
+    assert page.locator("#grid .title").all_inner_texts() == ["concat", "general", "dot"]
+    before = [cell_of(page, index) for index in range(3)]
+    page.get_by_role("button", name="another", exact=True).click()
+    assert all((cell_of(page, index) != one).any() for index, one in enumerate(before))
+    page.get_by_role("radio", name="all words, all modes").check()
+    page.get_by_role("button", name="a, concat").focus()
+    for key, wanted in (
+        ("ArrowRight", "dog, concat"),
+        ("ArrowDown", "dog, general"),
+        ("ArrowDown", "dog, dot"),
+        ("ArrowDown", "dog, dot"),
+        ("ArrowLeft", "a, dot"),
+        ("ArrowLeft", "a, dot"),
+        ("ArrowUp", "a, general"),
+    ):
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == wanted
+    page.keyboard.press("Enter")
+    assert page.get_by_role("radio", name="general", exact=True).is_checked()
+
+
+def test_each_picture_has_a_bar_where_it_has_a_scale(explore: Open) -> None:
+    made = three()
+    page = explore(made, photo_of((120, 180)))
+    page.get_by_role("radio", name="all words, all modes").check()
+    assert page.locator("#grid .own:visible").count() == 0
+    page.get_by_role("radio", name="own, each word").check()
+    assert page.locator("#grid .own:visible").count() == 15
+    tops = [float(text) for text in page.locator("#grid .own .number").all_inner_texts()]
+    assert tops == pytest.approx([peak for one in made for peak in one.density.max(axis=(1, 2))], rel=0.01)
+
+
+def test_unsure_words_are_marked_by_the_row_that_is_shown(explore: Open) -> None:
+    sure = np.log(np.array([0.9, 0.5, 0.2, 0.11, 0.9], np.float32))
+    unsure = np.log(np.array([0.9, 0.5, 0.09, 0.5, 0.001], np.float32))
+    page = explore([trace(logprobs=sure), trace(mode="dot", logprobs=unsure)], photo_of((120, 180)))
+    assert page.locator("#sentence .unsure").count() == 0
+    places = [box_of(page, index) for index in range(5)]
+    page.get_by_role("radio", name="dot", exact=True).check()
+    assert page.locator("#sentence .unsure").all_inner_texts() == ["chases", "dog"]
+    assert page.locator("#sentence .unsure").first.get_attribute("title") == "unsure: p = 0.09"
+    mark = "(w) => getComputedStyle(w, '::after').content"
+    assert page.locator("#sentence .unsure").first.evaluate(mark) == '"?"'
+    assert [box_of(page, index) for index in range(5)] == places
+    page.locator("h1").click()
+    page.keyboard.press("End")
+    assert "p = 0.00 (unsure)" in page.locator("#status").inner_text()
+    page.get_by_role("radio", name="all words, all modes").check()
+    marked = page.locator("#grid .cell.unsure")
+    assert [cell.get_attribute("aria-label") for cell in marked.all()] == ["chases, dot", "dog, dot"]
+
+
+def box_of(page: Any, index: int) -> tuple[float, ...]:
+    box = page.locator("#sentence > *").nth(index).bounding_box()
+    return tuple(box[key] for key in ("x", "y", "width", "height"))
+
+
+def test_no_word_moves_while_they_are_stepped_through(explore: Open) -> None:
+    page = explore(trace(WORDS * 4), photo_of((120, 180)), window={"viewport": {"width": 500, "height": 800}})
+    places = [box_of(page, index) for index in range(20)]
+    photo = page.locator("#stage").bounding_box()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+        assert [box_of(page, index) for index in range(20)] == places
+        assert page.locator("#stage").bounding_box() == photo
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 427), (900, 300), (300, 900)])
+@pytest.mark.parametrize("words", [WORDS, WORDS * 6])
+def test_the_colour_bar_is_above_the_fold(explore: Open, size: tuple[int, int], words: tuple[str, ...]) -> None:
+    made = trace(words, Frame.stretch(size, (32, 32), (3, 4)))
+    page = explore(made, photo_of(size), window={"viewport": {"width": 1280, "height": 800}})
+    box = page.locator("#ticks").bounding_box()
+    assert box["y"] + box["height"] <= 800
+    assert page.locator("#stage").bounding_box()["height"] >= 199
+
+
+def test_the_file_is_named_after_the_picture_when_the_click_comes(explore: Open, tmp_path: Path) -> None:
+    """Packing takes its time, and meanwhile the words play on."""
+    pixels = photo_of((700, 1050))
+    made = trace(frame=Frame.stretch((700, 1050), (32, 32), (3, 4)))
+    page = explore(made, pixels, duration=0.05)
+    slow = """() => {
+      const plain = HTMLCanvasElement.prototype.toBlob;
+      HTMLCanvasElement.prototype.toBlob = function (...rest) { setTimeout(() => plain.apply(this, rest), 400); };
+    }"""
+    page.evaluate(slow)
+    page.get_by_role("button", name="Play").click()
+    for _ in range(3):
+        with page.expect_download() as waiting:
+            shown_then = page.evaluate(
+                "() => { document.getElementById('download').click();"
+                " return [...document.querySelectorAll('#sentence button')].findIndex((b) => b.ariaCurrent); }"
+            )
+        assert waiting.value.suggested_filename == f"step-{shown_then:02d}-{WORDS[shown_then]}.png"
+        assert current(page) != shown_then or page.locator("#play").get_attribute("aria-pressed") == "true"
+        waiting.value.save_as(tmp_path / "d.png")
+        saved = np.asarray(Image.open(tmp_path / "d.png").convert("RGB"))[:700].astype(int)
+        off = [
+            np.abs(saved - Pictures(made, Photo(pixels, "p", None), DrawOptions()).overlay(index)).mean()
+            for index in range(5)
+        ]
+        assert int(np.argmin(off)) == shown_then
+
+
+def test_pictures_side_by_side_are_downloaded_together(explore: Open, tmp_path: Path) -> None:
+    page = explore(three(), photo_of((120, 180)))
+    for view, name, size in (
+        ("all words, all modes", "all-words.png", (5, 3)),
+        ("this word, all modes", "step-00-a-all.png", (3, 1)),
+    ):
+        page.get_by_role("radio", name=view).check()
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name="Download").click()
+        assert waiting.value.suggested_filename == name
+        waiting.value.save_as(tmp_path / "d.png")
+        saved = Image.open(tmp_path / "d.png")
+        assert saved.width >= size[0] * 180
+        assert saved.height >= size[1] * 120
+    page.get_by_role("radio", name="one picture").check()
+    page.get_by_role("radio", name="dot", exact=True).check()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download").click()
+    assert waiting.value.suggested_filename == "step-00-a-dot.png"
+
+
+def test_fingers_have_words_of_their_own_and_leave_what_they_read(explore: Open) -> None:
+    window = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = explore(three(), photo_of((120, 180)), window=window)
+    pointer = page.locator("#pointer")
+    assert pointer.inner_text() == "Touch the photo to read the weight there."
+    page.locator("#stage").tap()
+    assert pointer.inner_text().startswith("Here (row 1, column 2)")
+    page.get_by_text("all words, all modes").tap()
+    assert pointer.inner_text() == "Tap a picture to see it large."
+    page.get_by_role("button", name="dog, general").first.tap()
+    assert (page.locator("#stage").is_visible(), current(page)) == (True, 1)

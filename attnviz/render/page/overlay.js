@@ -81,6 +81,11 @@ function paint(context, rows, columns, density, scale, table, unseen) {
   context.putImageData(picture, 0, 0);
 }
 
+// What darkens the parts that the model did not see, to a share of their brightness, as one pixel.
+function shadow(brightness) {
+  return new Uint32Array(new Uint8Array([0, 0, 0, Math.round(255 * (1 - brightness))]).buffer)[0];
+}
+
 // 256 pixels of red, green, blue and alpha: what each level lays over the photo.
 function tableOf(colours, strength, opacity) {
   const bytes = new Uint8ClampedArray(1024);

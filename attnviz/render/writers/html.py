@@ -24,21 +24,23 @@ from PIL import Image
 from attnviz._version import __version__
 from attnviz.photo.frame import Frame
 from attnviz.render.colorbar import GREY
-from attnviz.render.compare import names_of
+from attnviz.render.compare import kind_of, names_of
 from attnviz.render.heatmap import BOTTOM, SCALES, THRESHOLD, scales, scales_of_peaks
 from attnviz.render.overlay import OPACITY, UNSEEN, layer
 from attnviz.render.text import printable
 from attnviz.render.writers.base import Job
+from attnviz.trace.wording import unsure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from attnviz.render.pictures import Pictures
     from attnviz.trace import Trace
 
 FOLDER = Path(__file__).parents[1] / "page"
 QUALITY = 88  # of the photo's JPEG: above, files grow faster than anybody sees
-SCRIPTS = ("overlay.js", "chart.js", "app.js")
+EXPLORER = ("overlay.js", "chart.js", "bar.js", "grid.js", "picture.js", "explorer.js")
+SCRIPTS = (*EXPLORER, "app.js")
 DEPTH = 65535  # parts of a step's peak that weights are kept in
 
 # Nothing may be fetched from anywhere, and no script or style runs but the page's own, known by their hashes.
@@ -60,19 +62,23 @@ def write(pictures: Pictures, stream: BinaryIO) -> None:
 
 def page(pictures: Pictures) -> str:
     """The page as text."""
-    style, script, template = (_source(name) for name in ("page.css", "scripts", "page.html"))
+    style, script, template, explorer = (source(name) for name in ("page.css", "scripts", "page.html", "explorer.html"))
     jpeg = io.BytesIO()
     Image.fromarray(pictures.pixels).save(jpeg, "JPEG", quality=QUALITY, optimize=True, progressive=True)
     parts = {
         "policy": POLICY.format(style=_digest(style), script=_digest(script)),
         "version": __version__,
         "style": style,
-        "photo": base64.b64encode(jpeg.getvalue()).decode(),
+        "explorer": filled(explorer, {"photo": f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"}),
         "data": embedded(contents(pictures)),
         "script": script,
     }
+    return filled(template, parts)
+
+
+def filled(template: str, parts: Mapping[str, str]) -> str:
+    """A template with `{name}` replaced. Not str.format: whatever the parts hold stands as it is."""
     pieces = template.split("{")
-    # Not str.format: whatever the parts hold stands as it is.
     return pieces[0] + "".join(parts[piece.split("}")[0]] + piece.split("}", 1)[1] for piece in pieces[1:])
 
 
@@ -83,7 +89,7 @@ def embedded(value: Any) -> str:
 
 
 def contents(pictures: Pictures) -> dict[str, Any]:
-    """What the page shows, JSON-ready: see app.js."""
+    """What the page shows, JSON-ready: see explorer.js. Each trace is a row, with a grid and a frame of its own."""
     options, steps = pictures.options, pictures.steps
     style = "heat" if options.style == "contour" else options.style
     colours, strength = layer(style, options.cmap)
@@ -98,7 +104,7 @@ def contents(pictures: Pictures) -> dict[str, Any]:
     ]
     every = [peak for of_one in peaks for peak in of_one]
     found = {name: scales_of_peaks(name, every)[0] for name in SCALES}
-    names = names_of(pictures.traces)
+    rows = zip(pictures.traces, frames, names_of(pictures.traces), strict=True)
     return {
         "version": __version__,
         "name": printable(pictures.name),
@@ -106,9 +112,8 @@ def contents(pictures: Pictures) -> dict[str, Any]:
         "steps": list(steps),
         "words": [tokens[step] for step in steps],
         "size": list(pictures.size),
-        "modes": [
-            _mode(trace, frame, steps, name) for trace, frame, name in zip(pictures.traces, frames, names, strict=True)
-        ],
+        "kind": kind_of(pictures.traces).capitalize(),
+        "rows": [_row(trace, frame, steps, name) for trace, frame, name in rows],
         "tops": {name: peaks if name == "step" else scale.top for name, scale in found.items()},
         "clipped": {name: scale.clipped for name, scale in found.items()},
         "doubling": [name for name, scale in found.items() if scale.doubling],
@@ -125,11 +130,12 @@ def contents(pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def _mode(trace: Trace, frame: Frame, steps: Sequence[int], name: str) -> dict[str, Any]:
+def _row(trace: Trace, frame: Frame, steps: Sequence[int], name: str) -> dict[str, Any]:
     weights = trace.weights[list(steps)]
     peaks = weights.max(axis=(1, 2))
     chosen = [trace.steps[step] for step in steps]
     known = all(step.logprob is not None and not math.isnan(step.logprob) for step in chosen)
+    doubtful = unsure(trace.logprobs, len(trace))
     return {
         "label": name,
         "mode": trace.mode,
@@ -139,6 +145,7 @@ def _mode(trace: Trace, frame: Frame, steps: Sequence[int], name: str) -> dict[s
         "weights": packed(weights, peaks),
         "peaks": [float(peak) for peak in peaks],
         "probabilities": [round(min(1.0, math.exp(step.logprob or 0.0)), 5) for step in chosen] if known else None,
+        "unsure": [known and doubtful[step] for step in steps],
         "entropy": [round(step.entropy, 5) for step in chosen],
         "notes": trace.summary()["notes"],
     }
@@ -151,12 +158,16 @@ def packed(weights: npt.NDArray[np.float32], peaks: npt.NDArray[np.float32]) -> 
     return base64.b64encode(zlib.compress(planes.tobytes(), 9)).decode()
 
 
-@lru_cache(maxsize=4)
-def _source(name: str) -> str:
-    if name == "scripts":
-        body = "\n".join((FOLDER / script).read_text(encoding="utf-8") for script in SCRIPTS)
-        return f'"use strict";\n(() => {{\n{body}}})();\n'
-    return (FOLDER / name).read_text(encoding="utf-8")
+@lru_cache(maxsize=8)
+def source(name: str) -> str:
+    """One of the page's files, or its scripts together."""
+    return scripts(*SCRIPTS) if name == "scripts" else (FOLDER / name).read_text(encoding="utf-8")
+
+
+def scripts(*names: str, more: str = "") -> str:
+    """Some of the page's scripts, and one more, as one that keeps its names to itself."""
+    body = "\n".join([*((FOLDER / name).read_text(encoding="utf-8") for name in names), more])
+    return f'"use strict";\n(() => {{\n{body}}})();\n'
 
 
 def _digest(text: str) -> str:
