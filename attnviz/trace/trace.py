@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -11,34 +10,33 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from attnviz._version import __version__
-from attnviz.errors import ConfigError, TraceError
-from attnviz.files import write_atomically
+from attnviz.errors import TraceError
 from attnviz.photo.frame import Frame
-from attnviz.trace import npz
+from attnviz.trace import file
 from attnviz.trace.arrays import (
     SUM_TOLERANCE,
     check_distributions,
-    check_shape,
     floats,
     indices,
     shares,
     texts,
     word_numbers,
 )
-from attnviz.trace.meta import ImageInfo, Meta, json_object, verdicts_of
+from attnviz.trace.meta import ImageInfo, json_object, verdicts_of
 from attnviz.trace.notes import notes
+from attnviz.trace.of import fields_of
 from attnviz.trace.step import Step, steps_of
 from attnviz.trace.words import joined_means, joined_sums, joined_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
 
     from attnviz.photo.sizes import Size
     from attnviz.trace.arrays import Floats, Ints
+    from attnviz.trace.words import Pieces
 
 __all__ = ["ImageInfo", "Step", "Trace"]
-
-ARRAYS = ("weights", "logprobs", "scores", "channel_weights", "on_image", "words")  # of a trace and of its file
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +123,45 @@ class Trace:
         if self.verdicts is not None:
             set_field(self, "verdicts", verdicts_of(self.verdicts, steps))
         set_field(self, "settings", json_object("settings", self.settings))
+
+    @classmethod
+    def of(
+        cls,
+        array: Any,
+        tokens: Iterable[str] | Pieces,
+        *,
+        image: Any,
+        grid: Size | int | None = None,
+        skip: int | tuple[int, int] = 0,
+        heads: str | int | Sequence[int] = "mean",
+        layers: str | int | Sequence[int] = "mean",
+        frame: Frame | None = None,
+    ) -> Self:
+        """A trace of attention as another program has it.
+
+        Args:
+            array: what each of T tokens looks at, after the softmax: (T, N) columns, (T, h, w) maps, (H, T, N) of
+                heads, (L, H, T, N) of layers and heads; or what `generate(output_attentions=True)` of Hugging Face
+                gives as `cross_attentions` or `attentions`: for each step a tuple with a tensor (1, H, q, K) for each
+                layer, whose last row is taken. Numpy, lists, torch tensors of any float type and device. Rows are made
+                to sum to 1 over the picture's cells; the share that these had is kept as `on_image`.
+            tokens: the T words. Or a tokenizer's pieces, from `attnviz.trace.words.pieces_of`: they are joined where
+                words are wanted.
+            image: the photo, as `attnviz.photo.image.load` takes it (path, bytes, PIL image, array), or a Photo, or an
+                ImageInfo; None where it is not known.
+            grid: (h, w) of the picture's cells, or one number for both; by default a square.
+            skip: columns before the picture's, such as 1 for a CLS token; or (before, after).
+            heads: "mean", "max", a head's number, or several ("2-5", [2, 7]), of which the mean is taken.
+            layers: the same, and "last".
+            frame: how the model saw the photo (see Frame.crop, Frame.letterbox, Frame.measure); by default the whole
+                photo, squeezed onto the grid. A cropping or padding model needs it, or the maps lie beside their place.
+
+        Raises:
+            TraceError: shapes that do not fit, negative or missing numbers, steps without attention.
+            ImageError: a photo that cannot be read.
+            ConfigError: a grid that is none.
+        """
+        return cls(**fields_of(array, tokens, image, grid, skip, heads, layers, frame))
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self)} steps on {self.grid[0]}x{self.grid[1]} cells: {self.caption!r}>"
@@ -254,10 +291,7 @@ class Trace:
         Raises:
             OutputError: the file cannot be written.
         """
-        meta = Meta(**{name: getattr(self, name) for name in Meta._fields})
-        arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
-        named = {"tokens": np.array(self.tokens, dtype=np.str_), "meta": np.array(meta.dumps())}
-        write_atomically(os.fspath(path), npz.dumps({**arrays, **named}))
+        file.write(path, vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -266,16 +300,4 @@ class Trace:
         Raises:
             TraceError: a file that is missing or malformed, in whatever way.
         """
-        try:
-            arrays: dict[str, Any] = npz.load(path, (*ARRAYS, "tokens", "meta"), check_shape)
-            for name in ("weights", "tokens"):
-                if name not in arrays:
-                    raise TraceError(f"has no {name!r}; a trace has 'weights' (T, h, w) and 'tokens' (T,)")
-            tokens, meta = arrays.pop("tokens"), arrays.pop("meta", np.array("{}"))
-            if tokens.dtype.kind != "U" or tokens.ndim != 1:
-                raise TraceError(f"tokens must be unicode text (T,), not {tokens.dtype} of {tokens.shape}")
-            if meta.dtype.kind != "U" or meta.size != 1:
-                raise TraceError(f"meta must be one JSON string, not {meta.dtype} of {meta.shape}")
-            return cls(tokens=tuple(tokens.tolist()), **arrays, **Meta.loads(meta.item())._asdict())
-        except (TraceError, ConfigError) as error:
-            raise TraceError(f"{os.fspath(path)}: {error}") from error
+        return file.read(path, cls)

@@ -206,8 +206,9 @@ def test_pictures_show_words_unless_pieces_are_asked_for(tmp_path: Path) -> None
         assert len(files) == len(tokens) + 2
         assert [step["token"] for step in json.loads(files[-1].read_bytes())["trace"]["steps"]] == tokens
         assert Trace.load(files[-2]).tokens == pieces.tokens  # the file keeps all
-        titles = [axes.get_title().strip() for axes in attnviz.figure(pieces, photo, pieces=asked).axes]
-        assert [title for title in titles if title] == [token.strip() for token in tokens]
+        certain = pieces_trace(logprobs=None)
+        titles = [axes.get_title().strip() for axes in attnviz.figure(certain, photo, pieces=asked).axes]
+        assert [title for title in titles if title] == ["photo", *(token.strip() for token in tokens)]
 
 
 def test_no_pieces_are_no_words() -> None:
