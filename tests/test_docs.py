@@ -188,9 +188,15 @@ def test_extras_and_version_are_the_packages() -> None:
     assert f"\n## {attnviz.__version__} " in changes
 
 
+def test_the_citation_names_the_version() -> None:
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {attnviz.__version__}\n" in cited
+
+
 def test_make_targets_that_are_named_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = re.findall(r"^make ([a-z]+)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "AGENTS.md")]
+    named = re.findall(r"^make ([a-z]+)", "\n".join(texts), re.MULTILINE)
     assert named
     assert set(named) <= targets
 

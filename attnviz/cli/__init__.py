@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "Train a model as a TOML file says.",
     "evaluate": "Measure a model on a data split.",
     "data": "Make training data from public downloads.",
+    "guide": "Read the guide: its topics, or one of them.",
     "completion": "Print a script that completes attnviz's commands in a shell.",
 }
 """Name -> first line of its help, here so that listing the commands imports none; tests hold the two equal."""
