@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attnviz.cli.types import suggestion
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 FOLDER = Path(__file__).parents[1] / "guide"
 
@@ -34,7 +38,7 @@ def topics() -> dict[str, Path]:
     return {topic: found[topic] for topic in (*first, *(topic for topic in found if topic not in first))}
 
 
-class Topic(click.ParamType):
+class Topic(click.ParamType[str]):
     """A topic of the guide."""
 
     name = "topic"
@@ -46,7 +50,7 @@ class Topic(click.ParamType):
             self.fail(f"the guide has no topic {value!r}{suggestion(value, known)}", param, ctx)
         return value.lower()
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[object]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
         """Topics that begin so."""
         from click.shell_completion import CompletionItem
 
