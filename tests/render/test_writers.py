@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 import subprocess
 import zipfile
@@ -19,7 +20,7 @@ from attnviz.photo.frame import Frame
 from attnviz.photo.image import Photo
 from attnviz.render import WRITERS, DrawOptions
 from attnviz.render.pictures import Pictures
-from attnviz.render.writers import _png, gif, mp4
+from attnviz.render.writers import _palette, _png, gif, mp4
 from attnviz.render.writers._png import AVERAGE, SUB, UP, Encoder, chunk, filter_rows, header
 from attnviz.trace import Trace
 
@@ -199,40 +200,95 @@ def test_png_is_about_as_small_as_pillow_makes_it() -> None:
 # GIF
 
 
-def dithered_by_loops(pixels: np.ndarray, place: tuple[slice, slice]) -> np.ndarray:
-    out: np.ndarray = pixels.astype(int)
-    part = out[place]
-    for y in range(part.shape[0]):
-        for x in range(part.shape[1]):
-            part[y, x] += round((gif.PATTERN[y % 8, x % 8] - 0.5) * gif.DITHER)
-    clipped: np.ndarray = np.clip(out, 0, 255)
-    return clipped.astype(np.uint8)
+def dithered_by_loops(pixels: np.ndarray) -> np.ndarray:
+    """The points of the grid, a multiple of 5 in each channel, by way of which pixels get their colours."""
+    out = np.empty_like(pixels)
+    for y, x, channel in np.ndindex(pixels.shape):
+        value = int(pixels[y, x, channel])
+        shift = (_palette.PATTERN[y % 8, x % 8] - 0.5) * (5 if min(value, 255 - value) < 5 else 10)
+        out[y, x, channel] = 5 * math.floor((value + shift) / 5 + 0.5)
+    return out
+
+
+def nearest_by_loops(pixels: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    distances = [((pixels.astype(int) - colour) ** 2).sum(axis=-1) for colour in colours.astype(int)]
+    return np.asarray(np.stack(distances).argmin(axis=0))
 
 
 def test_the_pattern_is_even() -> None:
     """All 64 thresholds once, and any 2x2 block spreads over the whole range."""
-    assert sorted((gif.PATTERN * 64 - 0.5).ravel().tolist()) == list(range(64))
+    assert sorted((_palette.PATTERN * 64 - 0.5).ravel().tolist()) == list(range(64))
     for y in range(7):
         for x in range(7):
-            assert np.ptp(gif.PATTERN[y : y + 2, x : x + 2]) >= 0.5
+            assert np.ptp(_palette.PATTERN[y : y + 2, x : x + 2]) >= 0.5
+
+
+def test_dithering_has_no_bias() -> None:
+    """Over the 64 places of the pattern, the mean of what a value becomes is that value."""
+    means = 5 * _palette.grid_steps().mean(axis=0)
+    assert np.abs(means - np.arange(256)).max() <= 0.07  # 64 places are no finer
+    assert (_palette.grid_steps()[:, [0, 255]] == [0, 51]).all()
 
 
 def test_gif_shows_each_pixel_in_its_nearest_colour() -> None:
     shown = pictures(fade=0.1)
-    palette = gif.choose_palette(shown)
-    colours = np.array(palette.getpalette()).reshape(-1, 3)
-    for still, (pixels, _) in zip(shown.stills, frames(encoded("gif", shown)), strict=True):
-        wanted = dithered_by_loops(shown.still(still), shown.place)
-        np.testing.assert_array_equal(pixels, colours[gif.to_indices(wanted, palette)])
-        error = pixels.astype(float) - shown.still(still)
-        assert np.sqrt((error**2).mean()) < 12
+    palette = gif.Indexer(shown).palette
+    rows, columns = shown.place
+    for still, (pixels, _) in list(zip(shown.stills, frames(encoded("gif", shown)), strict=True))[::3]:
+        wanted = shown.still(still)
+        wanted[rows, columns] = dithered_by_loops(wanted[rows, columns])
+        np.testing.assert_array_equal(pixels, palette.colours[nearest_by_loops(wanted, palette.colours[:255])])
 
 
 def test_gif_never_uses_the_clear_entry_for_a_colour() -> None:
     black = Pictures(made_up(), Photo(np.zeros((*SIZE, 3), np.uint8), "x", None), DrawOptions())
     for shown in (pictures(), black):
-        palette = gif.choose_palette(shown)
-        assert gif.to_indices(shown.still(shown.stills[1]), palette).max() < gif.CLEAR
+        assert gif.Indexer(shown).indices(shown.stills[1]).max() < _palette.CLEAR
+
+
+def on_photo(pixels: np.ndarray, **options: Any) -> tuple[Pictures, list[np.ndarray]]:
+    """The pictures of a photo, and the GIF's frames without their strip."""
+    size = (pixels.shape[0], pixels.shape[1])
+    shown = Pictures(made_up(3, size), Photo(pixels, "x", None), DrawOptions(**options))
+    return shown, [found[shown.place] for found, _ in frames(encoded("gif", shown))]
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (128, 128, 128), (253, 2, 99), (17, 130, 201)])
+def test_gif_keeps_flat_areas_flat_and_exact(colour: tuple[int, int, int]) -> None:
+    """Flat photos, and flat halves of others: where nothing is painted, each pixel is what it was."""
+    flat = np.full((*SIZE, 3), colour, np.uint8)
+    half = scenery()
+    half[:, SIZE[1] // 2 :] = colour
+    for photo in (flat, half):
+        shown, found = on_photo(photo)
+        for index, pixels in enumerate(found):
+            still = shown.scales[index].levels(shown.density(index)) == 0
+            still[:, : 0 if photo is flat else SIZE[1] // 2] = False
+            assert still.sum() > 500
+            assert (pixels[still] == colour).all()
+
+
+def test_gif_keeps_cells_flat() -> None:
+    """Of the bare grid on a flat photo, each cell is of one colour."""
+    shown, found = on_photo(np.full((140, 140, 3), 200, np.uint8), cells=True)
+    for still, pixels in zip(shown.stills, found, strict=True):
+        wanted = shown.still(still)[shown.place]
+        assert np.abs(pixels.astype(int) - wanted).max() <= 12
+        for y in range(0, 140, 20):
+            for x in range(0, 140, 20):
+                assert len(np.unique(pixels[y : y + 20, x : x + 20].reshape(-1, 3), axis=0)) == 1
+
+
+def test_gif_is_as_bright_as_the_photo() -> None:
+    path = Path(__file__).parents[2] / "sample_images" / "dog.jpg"
+    with Image.open(path) as image:
+        image.thumbnail((480, 480))
+        photo = np.asarray(image.convert("RGB"))
+    shown, found = on_photo(photo)
+    for still, pixels in zip(shown.stills, found, strict=True):
+        error = pixels.astype(float) - shown.still(still)[shown.place]
+        assert np.abs(error.mean(axis=(0, 1))).max() <= 0.5
+        assert np.sqrt((error**2).mean()) < 8
 
 
 def test_gif_does_not_flicker_where_the_model_does_not_look() -> None:

@@ -1,8 +1,7 @@
 """GIF: one palette for all frames, and of each frame only what changed.
 
-A pixel's index depends on its colour and its place alone: shades are smoothed by a fixed pattern (ordered dithering),
-not by passing errors on to neighbours. So a pixel that keeps its colour keeps its index, and nothing flickers where
-the model does not look.
+Shades are smoothed by a fixed pattern (see _palette.py), not by passing errors on to neighbours. So a pixel that keeps
+its colour keeps its index, and nothing flickers where the model does not look.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from attnviz.errors import ConfigError
 from attnviz.render.overlay import box
 from attnviz.render.parallel import ordered
 from attnviz.render.strip import strip_colours
+from attnviz.render.writers._palette import CLEAR, Palette, flat, keys_of
 from attnviz.render.writers.base import Job
 
 if TYPE_CHECKING:
@@ -27,21 +27,9 @@ if TYPE_CHECKING:
 
 Bytes = npt.NDArray[np.uint8]
 
-CLEAR = 255  # the palette's last entry: "as in the frame before"
-SAMPLES = 40_000  # pixels that choose the palette
 MAX_SIDE = 65_535
-DITHER = 8  # of 255: about the distance of neighbouring colours in a palette; more would be seen as a pattern
-
-
-def bayer(order: int) -> npt.NDArray[np.float64]:
-    """(2^order, 2^order): the threshold matrix of ordered dithering, evenly spread within 0 to 1 (Bayer, 1973)."""
-    matrix = np.zeros((1, 1))
-    for _ in range(order):
-        matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])
-    return (matrix + 0.5) / matrix.size
-
-
-PATTERN = bayer(3)
+RARE = 0.001  # of a photo: less of it being flat is chance
+SAMPLES = 40_000  # pixels that choose the palette
 
 
 def jobs(pictures: Pictures) -> Iterator[Job]:
@@ -59,20 +47,15 @@ def write(pictures: Pictures, stream: BinaryIO) -> None:
     if max(height, width) > MAX_SIDE:
         raise ConfigError(f"gif: a side of {max(height, width)} pixels is more than {MAX_SIDE}; give a smaller size")
     threads = pictures.options.threads
-    palette = choose_palette(pictures)
+    indexer = Indexer(pictures)
     stream.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF7, 0, 0))  # 256 colours for all frames
-    stream.write(bytes(palette.getpalette() or ()))
+    stream.write(indexer.palette.colours.tobytes())
     if pictures.options.loop:
         stream.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
 
-    def indexed(still: Still) -> Bytes:
-        pixels = pictures.still(still)
-        dither(pixels[pictures.place])
-        return to_indices(pixels, palette)
-
     def pairs() -> Iterator[tuple[Bytes | None, Bytes, int]]:
         before = None
-        for still, after in zip(pictures.stills, ordered(indexed, pictures.stills, threads), strict=True):
+        for still, after in zip(pictures.stills, ordered(indexer.indices, pictures.stills, threads), strict=True):
             yield before, after, still.milliseconds
             before = after
 
@@ -81,41 +64,44 @@ def write(pictures: Pictures, stream: BinaryIO) -> None:
     stream.write(b"\x3b")
 
 
-def choose_palette(pictures: Pictures) -> Image.Image:
-    """A "P" picture with a palette for all frames: 255 colours and the clear one.
+class Indexer:
+    """Turns the frames of an animation into indices of one palette.
 
-    The strip's colours are set; the rest are chosen from the photo and the overlays by Pillow's octree, which was both
-    the truest and the fastest of its methods on our frames.
+    A pixel's index depends on its colour, on its place, and on whether it is part of a flat area: of the photo, as long
+    as nothing is painted there, so that nothing flickers around what is painted, and else of the frame.
     """
-    fixed = strip_colours(pictures.legend)
-    chosen = Image.fromarray(pictures.samples(SAMPLES)[None]).quantize(CLEAR - len(fixed), Image.Quantize.FASTOCTREE)
-    colours = np.frombuffer(bytes(chosen.getpalette() or ()), np.uint8).reshape(-1, 3)[: CLEAR - len(fixed)]
-    colours = np.concatenate([fixed, colours])
-    # Unused entries repeat the first: of equal colours the first is taken, so the clear entry is never met.
-    colours = np.concatenate([colours, np.repeat(colours[:1], CLEAR + 1 - len(colours), axis=0)])
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(colours.tobytes())
-    return palette
 
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
+        self.palette = Palette.of(pictures.samples(SAMPLES), strip_colours(pictures.legend))
+        self._base = keys_of(pictures.blank)
+        self._flat = flat(self._base)
+        # Of a photo without flat areas, no frame has any worth looking for.
+        self._plain = float(self._flat.mean()) < RARE
 
-def dither(pixels: Bytes) -> None:
-    """Adds the pattern to (H, W, 3) pixels, in place, from -DITHER / 2 to DITHER / 2, within 0 to 255."""
-    width = pixels.shape[1]
-    shifts = np.rint((PATTERN - 0.5) * DITHER).astype(np.int8)
-    for first, shift in enumerate(shifts):
-        rows = pixels[first :: len(shifts)]
-        line = np.repeat(np.tile(shift, -(-width // len(shift)))[:width, None], 3, axis=1)  # whole rows are fast
-        up, down = np.maximum(line, 0).view(np.uint8), np.maximum(-line, 0).view(np.uint8)
-        # In bytes, so clipped before rather than after.
-        np.minimum(rows, 255 - up, out=rows)
-        np.maximum(rows, down, out=rows)
-        rows += up
-        rows -= down
+    def indices(self, still: Still) -> Bytes:
+        """(H, W) uint8 of a frame."""
+        pixels = self._pictures.still(still)
+        rows, columns = self._pictures.place
+        out = np.empty(pixels.shape[:2], np.uint8)
+        out[rows, columns] = self._photo(pixels[rows, columns])
+        # The strip and the margins hold few colours, many of them flat.
+        for part in (
+            (slice(rows.stop, None), slice(None)),
+            (rows, slice(columns.start)),
+            (rows, slice(columns.stop, None)),
+        ):
+            if out[part].size:
+                out[part] = self.palette.exact(keys_of(pixels[part]))
+        return out
 
-
-def to_indices(pixels: Bytes, palette: Image.Image) -> Bytes:
-    """(H, W) uint8: the palette's colour nearest to each pixel."""
-    return np.asarray(Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE))
+    def _photo(self, pixels: Bytes) -> Bytes:
+        indices = self.palette.dithered(pixels)
+        if not self._plain:
+            keys = keys_of(pixels)
+            still = np.where(keys == self._base, self._flat, flat(keys))
+            indices[still] = self.palette.exact(keys[still])
+        return indices
 
 
 def _frame(pair: tuple[Bytes | None, Bytes, int]) -> bytes:
