@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnviz.cli.types import suggestion
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
+from attnviz.cli.types import Name
 
 FOLDER = Path(__file__).parents[1] / "guide"
 
@@ -38,27 +34,8 @@ def topics() -> dict[str, Path]:
     return {topic: found[topic] for topic in (*first, *(topic for topic in found if topic not in first))}
 
 
-class Topic(click.ParamType[str]):
-    """A topic of the guide."""
-
-    name = "topic"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The topic, in the guide's spelling."""
-        known = topics()
-        if value.lower() not in known:
-            self.fail(f"the guide has no topic {value!r}{suggestion(value, known)}", param, ctx)
-        return value.lower()
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
-        """Topics that begin so."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(topic) for topic in topics() if topic.startswith(incomplete)]
-
-
 @click.command()
-@click.argument("topic", required=False, type=Topic(), metavar="[TOPIC]")
+@click.argument("topic", required=False, type=Name("topic of the guide", topics()), metavar="[TOPIC]")
 def command(topic: str | None) -> None:
     """Read the guide: its topics, or one of them.
 

@@ -28,7 +28,7 @@ def test_topics_are_listed_with_their_titles(cli: Run) -> None:
 
 
 def test_a_topic_is_its_file_where_there_is_no_terminal(cli: Run) -> None:
-    status, out, err = cli("guide", "Evidence")
+    status, out, err = cli("guide", "evidence")
     assert (status, err) == (0, "")
     assert out == (FOLDER / "evidence.md").read_text(encoding="utf-8")
 
