@@ -51,26 +51,40 @@ class Attended:
 
 
 Chooser = Callable[[Tensor], Tensor]
-"""Turns soft weights (B, Q, n) into the ones that are used; see `hard_choice`."""
+"""Turns soft weights (B, Q, n) into the ones that are used; see `HardChoice`."""
 
 
-def hard_choice(hard: Hard, noise: Tensor | None = None) -> Chooser:
+def step_of(choose: Chooser | None, step: int) -> Chooser | None:
+    """What chooses at one step, of what chooses at several of them side by side."""
+    return choose.at(step) if isinstance(choose, HardChoice) else choose
+
+
+@dataclass(frozen=True)
+class HardChoice:
     """Hard attention: the weights become one-hot, at the largest weight or at one drawn with the weights as odds.
 
-    Args:
+    Attributes:
         hard: `argmax`, or `sample`, which adds Gumbel `noise`, broadcast against the weights, to their logarithms
             and takes the largest (Gumbel 1954): an exact draw that depends on the noise alone, and can be repeated.
+        noise: (Q, n), or (1, n) for all queries.
     """
 
-    def choose(weights: Tensor) -> Tensor:
+    hard: Hard
+    noise: Tensor | None = None
+
+    def __call__(self, weights: Tensor) -> Tensor:
         odds = (
             weights
-            if hard == "argmax" or noise is None
-            else weights.clamp_min(1e-30).log() + noise[..., : weights.shape[-1]]
+            if self.hard == "argmax" or self.noise is None
+            else weights.clamp_min(1e-30).log() + self.noise[..., : weights.shape[-1]]
         )
         return F.one_hot(odds.argmax(-1), weights.shape[-1]).to(weights.dtype)
 
-    return choose
+    def at(self, step: int) -> HardChoice:
+        """What chooses for the query number `step` alone."""
+        return (
+            self if self.noise is None or len(self.noise) == 1 else HardChoice(self.hard, self.noise[step : step + 1])
+        )
 
 
 class AdditiveScore(torch.autograd.Function):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attnviz.captioner.attention import Chooser, Hard, hard_choice
+from attnviz.captioner.attention import Chooser, Hard, HardChoice
 from attnviz.captioner.config import FrameKind, ModelConfig
-from attnviz.captioner.decoder import Decoder
-from attnviz.captioner.encoder import Fuse, build_backbone
+from attnviz.captioner.description import Description, Words
+from attnviz.captioner.parts import build_parts
 from attnviz.captioner.search import Links, beam_search
+from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST, search
 from attnviz.captioner.variants import randomised, unfocused
 from attnviz.captioner.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
 from attnviz.errors import ModelError
@@ -28,35 +28,11 @@ from attnviz.trace import ImageInfo, Trace
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
 
-Words = list[tuple[str, str]]
-"""A sentence as pairs: the word as shown, and the form it is looked up in."""
-
 LONGEST = 30
 """The most words that the network writes; captions of Flickr8k have twelve on average."""
 
 GIVEN_LIMIT = 200
 """The most words that a given text may hold: more than any caption, few enough for one batch."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What the network says of one image, and where it looked; T words, all arrays float32.
-
-    Attributes:
-        tokens: the words, as generated or as typed.
-        unknown: which of the given words the network saw as unknown.
-        logprobs: (T,), natural logarithm of each word's probability.
-        weights: (T, h, w), each step summing to 1.
-        scores: (T, h, w), before softmax; None for the channel modes.
-        channel_weights: (T, C) of the channel modes, else None.
-    """
-
-    tokens: tuple[str, ...]
-    unknown: tuple[str, ...]
-    logprobs: np.ndarray
-    weights: np.ndarray
-    scores: np.ndarray | None
-    channel_weights: np.ndarray | None
 
 
 class Captioner(nn.Module):
@@ -75,21 +51,8 @@ class Captioner(nn.Module):
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary, name: str = "model", dropout: float = 0.0) -> None:
         super().__init__()
         self.config, self.vocabulary, self.name = config, vocabulary, name
-        self.backbone = build_backbone(config.backbone, config.layer)
-        self.grid = self.backbone.grid(config.input)
-        self.fuse = Fuse(self.backbone.channels, config.channels)
-        self.decoder = Decoder(
-            config.mode,
-            words=len(vocabulary),
-            channels=config.channels,
-            cells=self.grid[0] * self.grid[1],
-            embedding=config.embedding,
-            state=config.state,
-            language=config.language,
-            attention=config.attention,
-            reduced=config.reduced,
-            dropout=dropout,
-        )
+        parts = build_parts(config, len(vocabulary), dropout)
+        self.backbone, self.fuse, self.decoder, self.grid = parts
 
     @classmethod
     def tiny(
@@ -120,11 +83,16 @@ class Captioner(nn.Module):
     @property
     def longest(self) -> int:
         """The most words that the network writes."""
-        return LONGEST
+        return TUTORIAL_LONGEST if self.one_by_one else LONGEST
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the decoder is the tutorial's, whose search takes one image at a time."""
+        return self.config.decoder == "show-attend-tell"
 
     @property
     def device(self) -> torch.device:
-        return self.decoder.bias.device
+        return self.decoder.device
 
     def encode(self, pixels: np.ndarray | Tensor) -> Tensor:
         """(B, H, W, 3) uint8, the size of `input` -> E (B, N, C)."""
@@ -165,7 +133,12 @@ class Captioner(nn.Module):
         given = None if asked.text is None else [asked.text_of(row) or "" for row in rows]
         beam = BEAM if asked.beam is None else asked.beam
         found = self.describe_pixels(
-            pixels, given, beam=beam, hard=asked.hard, seed=asked.seed, steps=self.longest if fill else 0
+            pixels,
+            given,
+            beam=beam,
+            hard=asked.hard,
+            seed=asked.seed,
+            steps=self.longest if fill and not self.one_by_one else 0,
         )
         settings: dict[str, Any] = {} if given else {"beam": beam}
         if asked.hard is not None:
@@ -184,10 +157,19 @@ class Captioner(nn.Module):
                 image=photo.image,
                 model=self.name,
                 mode=self.mode,
-                settings=settings if given is None else {**settings, "unknown": list(one.unknown)},
+                settings=settings | self._remarks(one, given is not None),
             )
             for photo, one in zip(prepared, found, strict=False)
         ]
+
+    def _remarks(self, one: Description, given: bool) -> dict[str, Any]:
+        """What the notes of a trace should tell of one image, as settings."""
+        found: dict[str, Any] = {"unknown": list(one.unknown)} if given else {}
+        if self.one_by_one and not given and len(one.tokens) == self.longest:
+            found["cut"] = True
+        if self.config.pool and (own := self.backbone.grid(self.input)) != self.grid:
+            found["pooled"] = list(own)
+        return found
 
     def randomised(self, seed: int = 0) -> Iterator[tuple[str, Captioner]]:
         """See `variants.randomised`."""
@@ -232,10 +214,16 @@ class Captioner(nn.Module):
         """The network's own sentences over E (B, N, C)."""
         if type(beam) is not int or not 1 <= beam <= MOST_BEAMS:
             raise ModelError(f"the number of beams must be a whole number from 1 to {MOST_BEAMS}, not {beam!r}")
+
+        def choose(step: int) -> Chooser | None:
+            return self._chooser(hard, seed, step, step + 1)
+
+        words = self.vocabulary.words
+        if self.one_by_one:
+            alone = (search(self.decoder, values[[image]], beam, self.longest, choose) for image in range(len(values)))
+            return [[(words[number], words[number]) for number in numbers] for numbers in alone]
         links = Links.of(self.vocabulary)
-        found = beam_search(
-            self.decoder, values, beam, LONGEST, lambda step: self._chooser(hard, seed, step, step + 1), links=links
-        )
+        found = beam_search(self.decoder, values, beam, LONGEST, choose, links=links)
         return [[(word, word) for word in self.vocabulary.decode(ids)] for ids in found]
 
     def split(self, text: str) -> Words:
@@ -257,7 +245,7 @@ class Captioner(nn.Module):
         sizes = max(self.grid[0] * self.grid[1], self.config.channels)
         uniform = [np.random.default_rng([abs(seed), step]).random(sizes) for step in range(first, stop)]
         gumbel = -np.log(-np.log(np.clip(uniform, 1e-12, 1 - 1e-12)))
-        return hard_choice(hard, torch.as_tensor(gumbel, dtype=torch.float32, device=self.device))
+        return HardChoice(hard, torch.as_tensor(gumbel, dtype=torch.float32, device=self.device))
 
     @torch.inference_mode()
     def follow(
@@ -267,9 +255,14 @@ class Captioner(nn.Module):
 
         Every sentence is padded to the longest one, and to at least `steps` words.
         """
-        ids = [self.vocabulary.encode([word for _, word in words]) for words in given]
+        if self.one_by_one and len(given) > 1:
+            pairs = ((values[[image]], [words]) for image, words in enumerate(given))
+            return [one for image, words in pairs for one in self.follow(image, words, hard, seed)]
+        ids = [self.vocabulary.numbers(word for _, word in words) for words in given]
         steps = max(steps, *map(len, ids))
         choose = self._chooser(hard, seed, 0, steps)
+        if steps == 0 and self.one_by_one:
+            return [Description.empty(self.grid)] * len(given)
         if steps == 0:
             raise ModelError("the network wrote no word; it is not trained, or its checkpoint is damaged")
         read = torch.tensor([[START, *row, *[UNKNOWN] * (steps - len(row))][:steps] for row in ids], device=self.device)

@@ -15,27 +15,35 @@ batched attention, and the weights of a step are those of the sentence, whatever
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnviz.captioner.attention import Attended, Chooser, Features, build_attention
+from attnviz.captioner.attention import Attended, Attention, Chooser, Features, build_attention
 from attnviz.captioner.vocabulary import PAD
 
 LSTMState = tuple[Tensor, Tensor]
 
 
-@dataclass(frozen=True)
 class State:
+    """What a decoder remembers of the words so far, for B * Q sentences."""
+
+    def select(self, rows: Tensor) -> State:
+        """The states at `rows` (any number of flat indices into B * Q)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LSTMs(State):
     """Hidden and cell state of both LSTMs, each (1, B * Q, size)."""
 
     query: LSTMState
     language: LSTMState
 
-    def select(self, rows: Tensor) -> State:
-        """The states at `rows` (any number of flat indices into B * Q)."""
-        return State(*((h[:, rows], c[:, rows]) for h, c in (self.query, self.language)))
+    def select(self, rows: Tensor) -> LSTMs:
+        return LSTMs(*((h[:, rows], c[:, rows]) for h, c in (self.query, self.language)))
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,54 @@ class Output:
     attended: Attended
 
 
-class Decoder(nn.Module):
+class WordDecoder(nn.Module):
+    """What search, training and measurement ask of a decoder."""
+
+    WORD_ROWS: ClassVar[tuple[str, ...]]
+    """The parameters that have a row for each word."""
+
+    mode: str
+    attention: Attention
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def prepare(self, values: Tensor) -> Features:
+        """E (B, N, C) -> the features that each step reads. Raises ModelError for a grid of the wrong size."""
+        raise NotImplementedError
+
+    def start(self, values: Tensor, queries: int = 1) -> State:
+        """The first state, from the mean of E (B, N, C): `queries` alike for each image."""
+        raise NotImplementedError
+
+    def forward(
+        self, features: Features, state: State, words: Tensor, choose: Chooser | None = None, pick: Tensor | None = None
+    ) -> tuple[Output, State]:
+        """Reads `words` (B, K, T) and scores the word after each.
+
+        Teacher forcing gives all T words of K captions at once; a search gives T = 1.
+
+        Args:
+            choose: makes the attention hard.
+            pick: (B, Q) numbers in K * T, the positions to attend and score, so that padding costs nothing; None: all.
+
+        Returns:
+            logits and attention for Q queries per image (all: K * T, caption by caption); and the state after the last
+            word.
+        """
+        raise NotImplementedError
+
+    def asking(self) -> tuple[str, list[nn.Module]]:
+        """What makes the query that the attention is asked with: a name for it, and its parts."""
+        raise NotImplementedError
+
+    def speaking(self) -> list[nn.Module | nn.Parameter]:
+        """The parts that come after the attention. While they alone learn, the maps for given words cannot change."""
+        raise NotImplementedError
+
+
+class Decoder(WordDecoder):
     """LSTM decoder with attention.
 
     Args:
@@ -61,6 +116,8 @@ class Decoder(nn.Module):
         reduced: channels that `flat-concat` scores; 0 for all.
         dropout: share of the embedding's (half of it), and the output layer's inputs dropped in training.
     """
+
+    WORD_ROWS = ("embed.weight", "bias")
 
     def __init__(
         self,
@@ -91,37 +148,24 @@ class Decoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(words))
 
     def prepare(self, values: Tensor) -> Features:
-        """E (B, N, C) -> the features that each step reads. Raises ModelError for a grid of the wrong size."""
         return self.attention.prepare(values)
 
-    def start(self, values: Tensor, queries: int = 1) -> State:
-        """The first state, from the mean of E (B, N, C): `queries` alike for each image."""
+    def start(self, values: Tensor, queries: int = 1) -> LSTMs:
         mean = values.mean(1).repeat_interleave(queries, 0)  # (B * Q, C)
         states = []
         for layer in (self.start_query, self.start_language):
             hidden, cell = torch.tanh(layer(mean)).unsqueeze(0).chunk(2, -1)
             states.append((hidden.contiguous(), cell.contiguous()))
-        return State(*states)
+        return LSTMs(*states)
 
     def forward(
         self, features: Features, state: State, words: Tensor, choose: Chooser | None = None, pick: Tensor | None = None
     ) -> tuple[Output, State]:
-        """Reads `words` (B, K, T) and scores the word after each.
-
-        Teacher forcing gives all T words of K captions at once; a search gives T = 1.
-
-        Args:
-            choose: makes the attention hard.
-            pick: (B, Q) numbers in K * T, the positions to attend and score, so that padding costs nothing; None: all.
-
-        Returns:
-            logits and attention for Q queries per image (all: K * T, caption by caption); and the state after the last
-            word.
-        """
+        assert isinstance(state, LSTMs)
         b, k, t = words.shape
         read = F.dropout(self.embed(words.reshape(b * k, t)), self.dropout / 2, self.training)
         asked, query = self.query(read, state.query)  # (B * K, T, D)
-        attended = self.attention(features, _take(asked.reshape(b, k * t, -1), pick), choose)
+        attended = self.attention(features, take(asked.reshape(b, k * t, -1), pick), choose)
         context = attended.context
         if pick is None:
             everywhere = context
@@ -129,12 +173,19 @@ class Decoder(nn.Module):
             where = pick.unsqueeze(-1).expand_as(context)
             everywhere = context.new_zeros(b, k * t, context.shape[-1]).scatter(1, where, context)
         spoken, language = self.speak(torch.cat([asked, everywhere.reshape(b * k, t, -1)], -1), state.language)
-        both = torch.cat([_take(spoken.reshape(b, k * t, -1), pick), context], -1)
+        both = torch.cat([take(spoken.reshape(b, k * t, -1), pick), context], -1)
         hidden = torch.tanh(self.project(F.dropout(both, self.dropout, self.training)))
         logits = F.linear(F.dropout(hidden, self.dropout / 2, self.training), self.embed.weight, self.bias)
-        return Output(logits, attended), State(query, language)
+        return Output(logits, attended), LSTMs(query, language)
+
+    def asking(self) -> tuple[str, list[nn.Module]]:
+        return "query LSTM", [self.query, self.start_query, self.embed]
+
+    def speaking(self) -> list[nn.Module | nn.Parameter]:
+        # The output layer's matrix is not among them, since the query LSTM reads it too.
+        return [self.start_language, self.speak, self.project, self.bias]
 
 
-def _take(rows: Tensor, pick: Tensor | None) -> Tensor:
+def take(rows: Tensor, pick: Tensor | None) -> Tensor:
     """rows (B, n, size) at the positions `pick` (B, Q) -> (B, Q, size)."""
     return rows if pick is None else rows.gather(1, pick.unsqueeze(-1).expand(-1, -1, rows.shape[-1]))

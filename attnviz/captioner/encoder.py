@@ -36,6 +36,21 @@ class Fuse(nn.Module):
         return F.relu(self.norm(total.flatten(2).transpose(1, 2)))  # (B, C, h, w) -> (B, N, C)
 
 
+class Pool(nn.Module):
+    """The finest map as it is, averaged to a grid: E (B, N, C).
+
+    Where the grid is finer than the map, cell i of n averages cells floor(i m / n) to ceil((i + 1) m / n) of m: they
+    overlap, and nothing is seen more sharply.
+    """
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
+        return F.adaptive_avg_pool2d(maps[0], self.grid).flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, N, C)
+
+
 ENCODERS = tuple(SCALES)
 """The backbones that need torch alone; any other name is looked up in torchvision."""
 

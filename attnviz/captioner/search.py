@@ -17,7 +17,7 @@ from attnviz.limits import BEAM
 
 if TYPE_CHECKING:
     from attnviz.captioner.attention import Chooser
-    from attnviz.captioner.decoder import Decoder
+    from attnviz.captioner.decoder import WordDecoder
     from attnviz.captioner.vocabulary import Vocabulary
 
 LENGTH_POWER = 0.5
@@ -57,7 +57,7 @@ class Links(NamedTuple):
 
 
 @torch.no_grad()
-def sample(decoder: Decoder, values: Tensor, count: int, longest: int = 30) -> Tensor:
+def sample(decoder: WordDecoder, values: Tensor, count: int, longest: int = 30) -> Tensor:
     """Sentences drawn word by word with the network's own probabilities.
 
     Args:
@@ -88,7 +88,7 @@ def sample(decoder: Decoder, values: Tensor, count: int, longest: int = 30) -> T
 
 
 def beam_search(
-    decoder: Decoder,
+    decoder: WordDecoder,
     values: Tensor,
     beam: int = BEAM,
     longest: int = 30,

@@ -75,7 +75,7 @@ def _layers(model: Captioner) -> Iterator[tuple[str, list[nn.Module]]]:
     """The layers that a map depends on, from the attention down."""
     decoder = model.decoder
     yield "attention", [decoder.attention]
-    yield "query LSTM", [decoder.query, decoder.start_query, decoder.embed]
+    yield decoder.asking()
     yield "fuse", [model.fuse]
     parts = [(name, part) for name, part in model.backbone.named_children() if any(True for _ in part.parameters())]
     for name, part in reversed(parts):

@@ -45,6 +45,10 @@ class Vocabulary:
         """Numbers of normalised words; `UNKNOWN` for one that is not in the vocabulary, or that is a special one."""
         return [number if (number := self._numbers.get(word, UNKNOWN)) > UNKNOWN else UNKNOWN for word in words]
 
+    def numbers(self, words: Iterable[str]) -> list[int]:
+        """As `encode`, of words that the network wrote: the special ones, which it may, have their own numbers."""
+        return [self._numbers.get(word, UNKNOWN) for word in words]
+
     def decode(self, numbers: Sequence[int]) -> list[str]:
         """Words of numbers, up to the first `END`; `START` and `PAD` are left out."""
         words = []
@@ -58,13 +62,16 @@ class Vocabulary:
     def split(self, text: str) -> list[tuple[str, str]]:
         """Given words as (typed, looked up) pairs.
 
-        White space separates; what holds no letter or digit is dropped; punctuation around a word stays with the typed
-        form and is ignored in the look-up, unless the vocabulary has the word with it.
+        White space separates; what holds no letter or digit is dropped, unless it is a word of the vocabulary, as in
+        those of others; so are capitals kept where it has them. Punctuation around a word stays with the typed form and
+        is ignored in the look-up, unless the vocabulary has the word with it. A special word is one that it has not.
         """
         pairs = []
         for typed in text.split():
-            if not (word := normalise(typed)):
+            word = typed if typed in self else normalise(typed)
+            if not word:
                 continue
             bare = word.strip("".join(c for c in word if not c.isalnum()))
-            pairs.append((typed, word if word in self or bare not in self else bare))
+            found = word if word in self or bare not in self else bare
+            pairs.append((typed, SPECIAL[UNKNOWN] if found in SPECIAL else found))
         return pairs

@@ -38,11 +38,17 @@ def notes(weights: Floats, tokens: Sequence[str], frame: Frame | None, settings:
         weights: (T, h, w), each step's sum 1.
         tokens: T words.
         frame: how photo and grid lie on each other, if that is known.
-        settings: a list of words under "unknown" is told.
+        settings: a list of words under "unknown" is told, and what `_tutorial` reads.
     """
     if not len(tokens):
         return ["There are no steps: the model ended the sentence before its first word."]
-    return [*_dead(weights), *_outside(weights, tokens, frame), *_cropped(frame), *_unknown(settings)]
+    return [
+        *_dead(weights),
+        *_outside(weights, tokens, frame),
+        *_cropped(frame),
+        *_unknown(settings),
+        *_tutorial(frame, settings),
+    ]
 
 
 def _dead(maps: Floats) -> list[str]:
@@ -96,3 +102,18 @@ def _unknown(settings: Mapping[str, Any]) -> list[str]:
         return []
     quoted = ", ".join(f'"{word}"' for word in words)
     return [f"The model does not know {quoted}: it saw an unknown word in the place of each."]
+
+
+def _tutorial(frame: Frame | None, settings: Mapping[str, Any]) -> list[str]:
+    """Of networks that came from a Show, Attend and Tell tutorial."""
+    found = []
+    pooled = settings.get("pooled")
+    if frame is not None and isinstance(pooled, list) and [type(side) for side in pooled] == [int, int]:
+        (rows, columns), (height, width) = frame.grid, pooled
+        found.append(
+            f"The encoder sees {height}x{width} cells, and the model averages them to {rows}x{columns}: neighbours "
+            "overlap, and a map is no finer than that."
+        )
+    if settings.get("cut") is True:
+        found.append("The sentence was cut: the model had not ended it after as many words as it may write.")
+    return found

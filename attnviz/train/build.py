@@ -42,7 +42,7 @@ def _taken(model: Captioner, other: Captioner) -> dict[str, Tensor]:
     """Every weight of `other` that has the same name and shape in `model`; words are matched by their spelling."""
     own, theirs = model.state_dict(), other.state_dict()
     rows = torch.tensor([other.vocabulary.encode([w])[0] if i > 3 else i for i, w in enumerate(model.vocabulary.words)])
-    for key in ("decoder.embed.weight", "decoder.bias"):
+    for key in (f"decoder.{name}" for name in other.decoder.WORD_ROWS):
         theirs[key] = theirs[key][rows]
     return {key: theirs[key] for key, value in own.items() if key in theirs and theirs[key].shape == value.shape}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attnviz.captioner.search import sample
 from attnviz.captioner.vocabulary import PAD, START
@@ -16,14 +16,7 @@ from attnviz.train.reward import References, Reward
 
 if TYPE_CHECKING:
     from attnviz.captioner import Captioner
-    from attnviz.captioner.decoder import Decoder
     from attnviz.train.batches import Batch, Lesson
-
-
-def speech(decoder: Decoder) -> list[nn.Module | nn.Parameter]:
-    """The parts that come after the attention. While they alone learn, the maps for given words cannot change; the
-    output layer's matrix is not among them, since the query LSTM reads it too."""
-    return [decoder.start_language, decoder.speak, decoder.project, decoder.bias]
 
 
 class Critic:

@@ -24,7 +24,7 @@ from attnviz.errors import ConfigError
 from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.build import blend, build, freeze, start_of
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
-from attnviz.train.critical import Critic, speech
+from attnviz.train.critical import Critic
 from attnviz.train.crops import crop, crop_boxes, windows
 from attnviz.train.features import FeatureStore, frames
 from attnviz.train.inputs import Inputs, PixelStore
@@ -153,7 +153,7 @@ class Trainer:
         self.critical = Critic(self.lessons, self.options.samples)
         self.model.load_state_dict(self.average.state_dict())
         self.model.requires_grad_(False)
-        for part in speech(self.model.decoder):
+        for part in self.model.decoder.speaking():
             part.requires_grad_(True)
         self.optimiser, self.step = self._optimiser(), 0
 

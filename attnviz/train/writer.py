@@ -27,7 +27,7 @@ from attnviz.train.features import FeatureStore
 
 if TYPE_CHECKING:
     from attnviz.captioner import Captioner
-    from attnviz.captioner.decoder import Decoder
+    from attnviz.captioner.decoder import WordDecoder
     from attnviz.captioner.vocabulary import Vocabulary
     from attnviz.data import Split
     from attnviz.train.inputs import Inputs
@@ -65,7 +65,7 @@ def naming_words(thing: str, vocabulary: Vocabulary) -> list[int]:
 
 @torch.inference_mode()
 def search_naming(
-    decoder: Decoder,
+    decoder: WordDecoder,
     values: Tensor,
     must: Tensor,
     beam: int = BEAM,

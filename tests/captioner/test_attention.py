@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnviz.captioner.attention import SCORES, Hard, build_attention, hard_choice
+from attnviz.captioner.attention import SCORES, Hard, HardChoice, build_attention
 from attnviz.errors import ModelError
 
 B, Q, C, N, D, A = 2, 3, 5, 6, 4, 7
@@ -104,7 +104,7 @@ def test_hard_gives_one_cell_or_channel(mode: str, hard: Hard) -> None:
     attention = build_attention(mode, **sizes(mode))
     values, queries = torch.randn(B, N, C), torch.randn(B, Q, attention.state)
     soft, out = (
-        attention(attention.prepare(values), queries, choose) for choose in (None, hard_choice(hard, torch.randn(Q, 9)))
+        attention(attention.prepare(values), queries, choose) for choose in (None, HardChoice(hard, torch.randn(Q, 9)))
     )
     chosen = out.channel_weights if mode.startswith("channel") else out.weights
     assert torch.equal(chosen.sort(-1).values, torch.eye(chosen.shape[-1])[-1].expand_as(chosen))
@@ -120,7 +120,7 @@ def test_sampling_follows_the_weights() -> None:
     weights = torch.tensor([0.5, 0.3, 0.2])
     uniform = np.random.default_rng(0).random((20000, 3))
     noise = torch.as_tensor(-np.log(-np.log(uniform)))
-    drawn = hard_choice("sample", noise)(weights.expand(20000, 3))
+    drawn = HardChoice("sample", noise)(weights.expand(20000, 3))
     # Three standard deviations of a frequency of 0.5 over 20,000 draws are 0.0106.
     np.testing.assert_allclose(drawn.float().mean(0), weights, atol=0.011)
 

@@ -22,7 +22,7 @@ from attnviz.errors import ConfigError
 from attnviz.photo.frame import Frame
 from attnviz.train import DataConfig, fit
 from attnviz.train.batches import collate, lesson
-from attnviz.train.critical import Critic, speech
+from attnviz.train.critical import Critic
 from attnviz.train.losses import advantages, critical_loss
 from attnviz.train.reward import CIDER_SHARE, SIGMA, Reward, bleu_shares, matches, ngrams
 
@@ -154,7 +154,7 @@ def test_nothing_follows_the_end() -> None:
 
 def test_the_network_learns_to_say_what_is_rewarded() -> None:
     model = Captioner.tiny("general").requires_grad_(False)
-    for part in speech(model.decoder):
+    for part in model.decoder.speaking():
         part.requires_grad_(True)
     texts = ["a dog runs", "a cat", "cat on grass", "runs on grass"]
     records = [Record(f"{n}.jpg", (32, 32), (Caption(tuple(text.split())),), {}) for n, text in enumerate(texts)]

@@ -146,8 +146,8 @@ def test_a_run_starts_from_a_bundled_model(tmp_path: Path) -> None:
     config = replace(run(tmp_path), start="flickr8k", model=bundled.config)
     words = Vocabulary((*SPECIAL, "dog", "zebu"))
     model, row = build(config, words), bundled.vocabulary.encode(["dog"])[0]
-    assert torch.equal(model.decoder.embed.weight[4], bundled.decoder.embed.weight[row])
-    assert torch.equal(model.fuse.norm.weight, bundled.fuse.norm.weight)
+    assert torch.equal(model.state_dict()["decoder.embed.weight"][4], bundled.state_dict()["decoder.embed.weight"][row])
+    assert torch.equal(model.state_dict()["fuse.norm.weight"], bundled.state_dict()["fuse.norm.weight"])
 
 
 def test_a_finished_run_goes_on_for_longer(data: DataConfig, tmp_path: Path) -> None:
