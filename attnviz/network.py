@@ -168,18 +168,18 @@ class Network(Protocol):
             AttnvizError: the photo cannot be taken, such as one of an extreme shape.
         """
 
-    def describe(self, prepared: Sequence[Prepared], asked: Asked, fill: int = 0) -> list[Trace]:
+    def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
         """Describes photos, or reads given words over them: one trace each, in order.
 
         A network that writes pieces of words gives a step for each piece, with `Trace.words`: they are joined where
         words are wanted.
 
+        A photo gets the same bits whatever stands beside it. Rounding depends on the shape of a batch and on a photo's
+        place in it, so a network that cannot rule that out works photo by photo.
+
         Args:
             prepared: at least one, from `prepare` with the same `asked`.
             asked: `asked.text_of(i)` are the words given for the i-th photo.
-            fill: above 0, the network runs at the shape of a batch of so many photos, whatever their number and the
-                length of their sentences, so that a photo gets the same bits whatever stands beside it. A network that
-                works photo by photo need not look at it.
 
         Raises:
             AttnvizError: what `check` would have raised, or a photo the network fails on.

@@ -1,4 +1,4 @@
-"""What is done with each photo, apart from who does it when: decoding, and describing in batches of one shape."""
+"""What is done with each photo, apart from who does it when: decoding, and describing in batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attnviz.trace import Trace
 
 BATCH = 8
-"""Photos per forward pass. A shorter batch is filled up, so that all have one shape: see `attnviz.network.Network`."""
+"""Photos that a network is given at once."""
 
 DECODING = 9
 """Bytes that a pixel takes while it is decoded: as the file has it, upright, and as RGB."""
@@ -112,5 +112,5 @@ def described(work: Work, inputs: Sequence[tuple[Prepared, ...]]) -> list[list[T
         asked = work.asked
         if columns and asked.text is None:
             asked = replace(asked, text=tuple(trace.caption for trace in columns[0]))
-        columns.append(model.describe(prepared, asked, fill=BATCH))
+        columns.append(model.describe(prepared, asked))
     return columns

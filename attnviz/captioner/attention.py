@@ -42,16 +42,19 @@ class Attended:
         weights: (B, Q, N), over cells, each row summing to 1.
         scores: (B, Q, N), before softmax; None for the channel modes, whose scores belong to channels.
         channel_weights: (B, Q, C) of the channel modes, each row summing to 1; else None.
+        margin: (B, Q), by how much hard attention preferred what it chose; None for soft attention. See `Chooser`.
     """
 
     context: Tensor
     weights: Tensor
     scores: Tensor | None = None
     channel_weights: Tensor | None = None
+    margin: Tensor | None = None
 
 
-Chooser = Callable[[Tensor], Tensor]
-"""Turns soft weights (B, Q, n) into the ones that are used; see `HardChoice`."""
+Chooser = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Turns soft weights (B, Q, n) into the ones that are used, and says by how much the chosen one was ahead of the next,
+(B, Q), as a difference of logarithms; see `HardChoice`."""
 
 
 def step_of(choose: Chooser | None, step: int) -> Chooser | None:
@@ -72,13 +75,14 @@ class HardChoice:
     hard: Hard
     noise: Tensor | None = None
 
-    def __call__(self, weights: Tensor) -> Tensor:
-        odds = (
-            weights
-            if self.hard == "argmax" or self.noise is None
-            else weights.clamp_min(1e-30).log() + self.noise[..., : weights.shape[-1]]
-        )
-        return F.one_hot(odds.argmax(-1), weights.shape[-1]).to(weights.dtype)
+    def __call__(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        n = weights.shape[-1]
+        odds = weights.clamp_min(1e-30).log()
+        if self.hard == "sample" and self.noise is not None:
+            odds = odds + self.noise[..., :n]
+        best = odds.topk(min(2, n)).values
+        margin = best[..., 0] - best[..., 1] if n > 1 else torch.full_like(best[..., 0], torch.inf)
+        return F.one_hot(odds.argmax(-1), n).to(weights.dtype), margin
 
     def at(self, step: int) -> HardChoice:
         """What chooses for the query number `step` alone."""
@@ -157,10 +161,10 @@ class Attention(nn.Module):
     def forward(self, features: Features, query: Tensor, choose: Chooser | None = None) -> Attended:
         """Scores, weighs and sums; `choose` makes the attention hard."""
         scores = self.score(features, query)
-        weights = scores.softmax(-1)
+        weights, margin = scores.softmax(-1), None
         if choose is not None:
-            weights = choose(weights)
-        return Attended(weights @ features.values, weights, scores)
+            weights, margin = choose(weights)
+        return Attended(weights @ features.values, weights, scores, None, margin)
 
 
 class Dot(Attention):
@@ -226,15 +230,15 @@ class _Channel(Attention):
 
     def forward(self, features: Features, query: Tensor, choose: Chooser | None = None) -> Attended:
         rectified = features.values
-        channel_weights = self.score(features, query).softmax(-1)  # (B, Q, C)
+        channel_weights, margin = self.score(features, query).softmax(-1), None  # (B, Q, C)
         if choose is not None:
-            channel_weights = choose(channel_weights)
+            channel_weights, margin = choose(channel_weights)
         context = self.channels * channel_weights * rectified.mean(1).unsqueeze(1)
         activation = channel_weights @ rectified.transpose(1, 2)  # (B, Q, C) @ (B, C, N)
         total = activation.sum(-1, keepdim=True)
         uniform = torch.full_like(activation, 1 / activation.shape[-1])
         weights = torch.where(total > 0, activation / total.clamp_min(torch.finfo(total.dtype).tiny), uniform)
-        return Attended(context, weights, None, channel_weights)
+        return Attended(context, weights, None, channel_weights, margin)
 
 
 class ChannelDot(_Channel):

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from attnviz.captioner.attention import Chooser, Hard, HardChoice
 from attnviz.captioner.config import FrameKind, ModelConfig
-from attnviz.captioner.description import Description, Words
+from attnviz.captioner.description import read
 from attnviz.captioner.parts import build_parts
 from attnviz.captioner.search import Links, beam_search
 from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST, search
+from attnviz.captioner.threads import side_by_side
 from attnviz.captioner.variants import randomised, unfocused
-from attnviz.captioner.vocabulary import SPECIAL, START, UNKNOWN, Vocabulary
+from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
 from attnviz.errors import ModelError
 from attnviz.limits import BEAM, MOST_BEAMS
 from attnviz.network import NOTHING_ASKED, Asked, Prepared
@@ -26,10 +27,14 @@ from attnviz.photo.frame import Frame
 from attnviz.trace import ImageInfo, Trace
 
 if TYPE_CHECKING:
+    from attnviz.captioner.description import Description, Words
     from attnviz.photo.image import Photo
 
 LONGEST = 30
 """The most words that the network writes; captions of Flickr8k have twelve on average."""
+
+SEARCHES = 4
+"""The most searches side by side: each has so much to do in Python that more would wait for each other."""
 
 GIVEN_LIMIT = 200
 """The most words that a given text may hold: more than any caption, few enough for one batch."""
@@ -94,11 +99,21 @@ class Captioner(nn.Module):
     def device(self) -> torch.device:
         return self.decoder.device
 
+    @torch.inference_mode()
     def encode(self, pixels: np.ndarray | Tensor) -> Tensor:
-        """(B, H, W, 3) uint8, the size of `input` -> E (B, N, C)."""
-        batch = torch.as_tensor(pixels).to(self.device)
-        # A permuted view of (B, H, W, 3) is already channels-last, the fast layout for these convolutions.
-        return self.fuse(self.backbone(batch.permute(0, 3, 1, 2).float() / 255))  # type: ignore[no-any-return]
+        """(B, H, W, 3) uint8, the size of `input` -> E (B, N, C).
+
+        Image by image, so that what one gets cannot depend on the others; on a CPU that is no slower.
+        """
+        with side_by_side(self.device) as each:
+            return torch.cat(each(self._encode, pixels))
+
+    @torch.inference_mode()
+    def _encode(self, pixels: np.ndarray | Tensor) -> Tensor:
+        """(H, W, 3) -> E (1, N, C)."""
+        # A permuted view of (H, W, 3) is already channels-last, the fast layout for these convolutions.
+        image = torch.as_tensor(pixels).to(self.device).permute(2, 0, 1).unsqueeze(0)
+        return self.fuse(self.backbone(image.float() / 255))  # type: ignore[no-any-return]
 
     @property
     def concurrent(self) -> bool:
@@ -119,27 +134,17 @@ class Captioner(nn.Module):
         pixels = frame.apply(photo.pixels)
         return Prepared(pixels, frame, ImageInfo.of(photo), pixels.nbytes)
 
-    def describe(self, prepared: Sequence[Prepared], asked: Asked, fill: int = 0) -> list[Trace]:
+    def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
         """Captions photos, or reads given words over them; see `Network.describe`.
 
         Raises:
             ModelError: as `check` does.
         """
         self.check(asked)
-        # Copies of the last photo fill the batch: an empty one might be described at greater length.
-        last = len(prepared) - 1
-        rows = [*range(len(prepared)), *[last] * max(0, fill - len(prepared))]
-        pixels = np.stack([prepared[row].inputs for row in rows])
-        given = None if asked.text is None else [asked.text_of(row) or "" for row in rows]
+        pixels = np.stack([one.inputs for one in prepared])
+        given = None if asked.text is None else [asked.text_of(i) or "" for i in range(len(prepared))]
         beam = BEAM if asked.beam is None else asked.beam
-        found = self.describe_pixels(
-            pixels,
-            given,
-            beam=beam,
-            hard=asked.hard,
-            seed=asked.seed,
-            steps=self.longest if fill and not self.one_by_one else 0,
-        )
+        found = self.describe_pixels(pixels, given, beam=beam, hard=asked.hard, seed=asked.seed)
         settings: dict[str, Any] = {} if given else {"beam": beam}
         if asked.hard is not None:
             settings["hard"] = asked.hard
@@ -159,7 +164,7 @@ class Captioner(nn.Module):
                 mode=self.mode,
                 settings=settings | self._remarks(one, given is not None),
             )
-            for photo, one in zip(prepared, found, strict=False)
+            for photo, one in zip(prepared, found, strict=True)
         ]
 
     def _remarks(self, one: Description, given: bool) -> dict[str, Any]:
@@ -188,43 +193,48 @@ class Captioner(nn.Module):
         beam: int = BEAM,
         hard: Hard | None = None,
         seed: int = 0,
-        steps: int = 0,
     ) -> list[Description]:
-        """Captions a batch, or reads given words over it.
+        """Captions a batch, or reads given words over it; an image gets the same bits whatever stands beside it.
 
         Args:
             pixels: (B, H, W, 3) uint8, the size of `input`.
             texts: the words to read, one string per image; None lets the network write.
             beam: sentences kept side by side in the search; 1 is greedy.
             hard: one cell (for channel modes one channel) gives the context: `argmax`, or `sample` with `seed`.
-            steps: words that every sentence is padded to, beyond the longest. In batches of one size, `LONGEST` steps
-                fix all shapes, and with them the last bits of what an image gets, whatever stands beside it.
 
         Raises:
             ModelError: for a given text without a word, or with more than `GIVEN_LIMIT` words.
         """
         if texts is not None:
             given = [self.split(text) for text in texts]
-            return self.follow(self.encode(pixels), given, hard, seed, steps)
+            return self.follow(self.encode(pixels), given, hard, seed)
         values = self.encode(pixels)
-        return self.follow(values, self.write(values, beam, hard, seed), hard, seed, steps)
+        return self.follow(values, self.write(values, beam, hard, seed), hard, seed)
 
     @torch.inference_mode()
     def write(self, values: Tensor, beam: int = BEAM, hard: Hard | None = None, seed: int = 0) -> list[Words]:
         """The network's own sentences over E (B, N, C)."""
         if type(beam) is not int or not 1 <= beam <= MOST_BEAMS:
             raise ModelError(f"the number of beams must be a whole number from 1 to {MOST_BEAMS}, not {beam!r}")
+        words, links = self.vocabulary.words, Links.of(self.vocabulary)
 
         def choose(step: int) -> Chooser | None:
             return self._chooser(hard, seed, step, step + 1)
 
-        words = self.vocabulary.words
-        if self.one_by_one:
-            alone = (search(self.decoder, values[[image]], beam, self.longest, choose) for image in range(len(values)))
-            return [[(words[number], words[number]) for number in numbers] for numbers in alone]
-        links = Links.of(self.vocabulary)
-        found = beam_search(self.decoder, values, beam, LONGEST, choose, links=links)
-        return [[(word, word) for word in self.vocabulary.decode(ids)] for ids in found]
+        @torch.inference_mode()
+        def written(part: Tensor) -> list[Words]:
+            if self.one_by_one:
+                found = [
+                    search(self.decoder, image.clone(), beam, self.longest, choose)
+                    for image in part.tensor_split(len(part))
+                ]
+                return [[(words[number], words[number]) for number in numbers] for numbers in found]
+            found = beam_search(self.decoder, part, beam, LONGEST, choose, links=links)
+            return [[(word, word) for word in self.vocabulary.decode(numbers)] for numbers in found]
+
+        parts = min(len(values), torch.get_num_threads(), SEARCHES)
+        with side_by_side(self.device) as each:
+            return [sentence for part in each(written, values.tensor_split(parts)) for sentence in part]
 
     def split(self, text: str) -> Words:
         """Given words as (typed, looked up) pairs. Raises ModelError for none, or more than `GIVEN_LIMIT`."""
@@ -249,44 +259,23 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def follow(
-        self, values: Tensor, given: Sequence[Words], hard: Hard | None = None, seed: int = 0, steps: int = 0
+        self, values: Tensor, given: Sequence[Words], hard: Hard | None = None, seed: int = 0
     ) -> list[Description]:
         """Reads words over E (B, N, C), all steps at once, and takes down where the network looked.
 
-        Every sentence is padded to the longest one, and to at least `steps` words.
+        Image by image: where a row stands in a batch would change its last bits (see `search.CLOSE`), and no step is
+        spent on padding. A copy lies in memory as any image alone would: kernels look at that too.
         """
-        if self.one_by_one and len(given) > 1:
-            pairs = ((values[[image]], [words]) for image, words in enumerate(given))
-            return [one for image, words in pairs for one in self.follow(image, words, hard, seed)]
-        ids = [self.vocabulary.numbers(word for _, word in words) for words in given]
-        steps = max(steps, *map(len, ids))
-        choose = self._chooser(hard, seed, 0, steps)
-        if steps == 0 and self.one_by_one:
-            return [Description.empty(self.grid)] * len(given)
-        if steps == 0:
+        if not self.one_by_one and not all(given):
             raise ModelError("the network wrote no word; it is not trained, or its checkpoint is damaged")
-        read = torch.tensor([[START, *row, *[UNKNOWN] * (steps - len(row))][:steps] for row in ids], device=self.device)
-        output, _ = self.decoder(self.decoder.prepare(values), self.decoder.start(values), read.unsqueeze(1), choose)
-        target = torch.tensor([[*row, *[UNKNOWN] * (steps - len(row))] for row in ids], device=self.device)
-        logprobs = output.logits.log_softmax(-1).gather(-1, target.unsqueeze(-1)).squeeze(-1)
 
-        def of(tensor: Tensor | None, image: int, *shape: int) -> np.ndarray | None:
-            return (
-                None if tensor is None else tensor[image, : len(ids[image])].reshape(-1, *shape).float().cpu().numpy()
-            )
+        def one(number: int) -> Description:
+            words, image = given[number], values[number : number + 1].clone()
+            choose = self._chooser(hard, seed, 0, len(words))
+            return read(self.decoder, self.vocabulary, self.grid, image, words, choose)
 
-        attended = output.attended
-        return [
-            Description(
-                tokens=tuple(typed for typed, _ in words),
-                unknown=tuple(typed for (typed, _), number in zip(words, ids[i], strict=True) if number == UNKNOWN),
-                logprobs=of(logprobs, i),  # type: ignore[arg-type]
-                weights=of(attended.weights, i, *self.grid),  # type: ignore[arg-type]
-                scores=of(attended.scores, i, *self.grid),
-                channel_weights=of(attended.channel_weights, i, self.config.channels),
-            )
-            for i, words in enumerate(given)
-        ]
+        with side_by_side(self.device) as each:
+            return each(one, range(len(given)))
 
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of all that decides what the network says: configuration, words and weights."""

@@ -1,10 +1,21 @@
-"""What the network says of one image, before it becomes a trace."""
+"""What the network says of one image, before it becomes a trace: a sentence read over it, all steps at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+
+from attnviz.captioner.vocabulary import START, UNKNOWN
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attnviz.captioner.attention import Chooser
+    from attnviz.captioner.decoder import WordDecoder
+    from attnviz.captioner.vocabulary import Vocabulary
 
 Words = list[tuple[str, str]]
 """A sentence as pairs: the word as shown, and the form it is looked up in."""
@@ -34,3 +45,36 @@ class Description:
     def empty(cls, grid: tuple[int, int]) -> Description:
         """Of a sentence that ended before its first word."""
         return cls((), (), np.zeros(0, np.float32), np.zeros((0, *grid), np.float32), None, None)
+
+
+@torch.inference_mode()
+def read(
+    decoder: WordDecoder,
+    vocabulary: Vocabulary,
+    grid: tuple[int, int],
+    values: Tensor,
+    words: Words,
+    choose: Chooser | None = None,
+) -> Description:
+    """Reads `words` over one image's E (1, N, C), N = h * w of the grid; `choose` makes the attention hard."""
+    if not words:
+        return Description.empty(grid)
+    ids = vocabulary.numbers(looked_up for _, looked_up in words)
+    before = torch.tensor([[[START, *ids[:-1]]]], device=values.device)  # (1, 1, T)
+    output, _ = decoder(decoder.prepare(values), decoder.start(values), before, choose)
+    target = torch.tensor(ids, device=values.device).unsqueeze(-1)
+    attended, channels = output.attended, values.shape[-1]
+    return Description(
+        tokens=tuple(typed for typed, _ in words),
+        unknown=tuple(typed for (typed, _), number in zip(words, ids, strict=True) if number == UNKNOWN),
+        logprobs=_array(output.logits[0].log_softmax(-1).gather(-1, target).squeeze(-1)),
+        weights=_array(attended.weights.reshape(-1, *grid)),
+        scores=None if attended.scores is None else _array(attended.scores.reshape(-1, *grid)),
+        channel_weights=None
+        if attended.channel_weights is None
+        else _array(attended.channel_weights.reshape(-1, channels)),
+    )
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.asarray(tensor.float().cpu().numpy())

@@ -67,8 +67,8 @@ class Uniform(nn.Module):
         return found
 
 
-def _alike(weights: Tensor) -> Tensor:
-    return torch.full_like(weights, 1 / weights.shape[-1])
+def _alike(weights: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.full_like(weights, 1 / weights.shape[-1]), weights.new_full(weights.shape[:-1], torch.inf)
 
 
 def _layers(model: Captioner) -> Iterator[tuple[str, list[nn.Module]]]:

@@ -67,7 +67,7 @@ class Reader:
         reader = network or self.network
         source = iter(photos)
         while chunk := list(islice(source, BATCH)):
-            yield from reader.describe([reader.prepare(photo, self.asked) for photo in chunk], self.asked, fill=BATCH)
+            yield from reader.describe([reader.prepare(photo, self.asked) for photo in chunk], self.asked)
             self.passes += len(chunk)
             self.progress(self.passes)
 

@@ -120,9 +120,11 @@ def test_sampling_follows_the_weights() -> None:
     weights = torch.tensor([0.5, 0.3, 0.2])
     uniform = np.random.default_rng(0).random((20000, 3))
     noise = torch.as_tensor(-np.log(-np.log(uniform)))
-    drawn = HardChoice("sample", noise)(weights.expand(20000, 3))
+    drawn, margin = HardChoice("sample", noise)(weights.expand(20000, 3))
     # Three standard deviations of a frequency of 0.5 over 20,000 draws are 0.0106.
     np.testing.assert_allclose(drawn.float().mean(0), weights, atol=0.011)
+    odds = np.sort(np.log(weights.numpy()) - np.log(-np.log(uniform)))
+    np.testing.assert_allclose(margin, odds[:, 2] - odds[:, 1], atol=1e-6)
 
 
 def test_dot_names_both_sizes() -> None:

@@ -14,6 +14,8 @@ import attnviz
 from attnviz.captioner.attention import SCORES
 from attnviz.captioner.checkpoint import WEIGHTS
 from attnviz.data.regions import union_cover
+from attnviz.network import Asked
+from attnviz.photo.image import load
 from attnviz.train import TrainConfig, read_config
 from attnviz.train.state import recipe
 from attnviz.zoo import bundled
@@ -88,6 +90,19 @@ def test_captions_name_what_is_there(model: Captioner) -> None:
     assert "sheep" in sheep.tokens
     assert {"dog", "dogs"} & set(dogs.tokens)
     assert {"people", "men", "man"} & set(people.tokens)
+
+
+def test_a_photo_gets_the_same_bits_whatever_its_neighbours(model: Captioner) -> None:
+    names = ["dog.jpg", "two-dogs.jpg", "musicians.jpg", "cat.png", "sheep-rotated.jpg"]
+    prepared = [model.prepare(load(SAMPLES / name)) for name in names]
+
+    def bits(order: list[int]) -> list[tuple[object, ...]]:
+        traces = model.describe([prepared[i] for i in order], Asked())
+        return [(one.tokens, one.weights.tobytes(), one.logprobs.tobytes()) for one in traces]  # type: ignore[union-attr]
+
+    known = [bits([i])[0] for i in range(len(names))]
+    for order in ([4, 2, 0, 3, 1], [1, 1, 3]):
+        assert bits(order) == [known[i] for i in order]
 
 
 @pytest.mark.parametrize(
