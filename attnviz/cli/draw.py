@@ -13,6 +13,7 @@ from attnviz.cli.options import common_options, drawing_options
 from attnviz.cli.output import Report, note
 from attnviz.cli.places import result_folders
 from attnviz.cli.types import File
+from attnviz.cli.weights import SOURCE, check_source, trace_of, weights_options
 from attnviz.errors import ImageError, TraceError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", metavar="TRACE.npz", type=File())
+@click.argument("file", metavar="[TRACE.npz]", required=False, type=File())
 @click.option(
     "--image",
     metavar="IMAGE",
@@ -35,35 +36,33 @@ if TYPE_CHECKING:
     type=File(folder=True),
     help="Folder for the results; - writes one file to standard output.",
 )
+@weights_options
 @drawing_options
 @common_options
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
-    file: str,
-    image: str | None,
+    file: str | None,
     out: str | None,
     formats: tuple[str, ...],
     max_pixels: int,
     as_json: bool,
     quiet: bool,
-    **drawing: Any,
+    **options: Any,
 ) -> int:
-    """Draw a saved trace again, without a network.
+    """Draw a saved trace again, or the attention of another program, without a network.
 
-    TRACE.npz is the file that 'attnviz render' writes, or one of another program in the same format. The pictures go to
-    the folder PHOTO-attention/, named after the photo, and replace those of an earlier run.
+    TRACE.npz is the file that 'attnviz render' writes, or one of another program in the same format. With --weights,
+    any array of attention is drawn: (T, N), (T, h, w) or (L, H, T, N) for T words. The pictures go to the folder
+    PHOTO-attention/, named after the photo, and replace those of an earlier run.
     """
     formats = check_output(ctx, out, formats, 1, as_json)
-    drawing = checked(drawing)
-    from attnviz.photo.image import load
-    from attnviz.trace import Trace
-
-    trace = Trace.load(file)
-    if not len(trace):
-        raise TraceError(f"{file}: the trace has no steps, so there is nothing to draw; give another")
-    photo = load(image or _find_photo(Path(file), trace), max_pixels=max_pixels)
+    check_source(ctx, file, options)
+    source = {name: options.pop(name) for name in SOURCE}
+    drawing = checked(options)
+    trace, photo = _load(file, source, max_pixels)
+    file = file or source["weights"]
     if not quiet:
         _remark(trace, photo)
     folder = None if out == STDOUT else result_folders([photo.name], out)[0]  # a file's own name
@@ -71,6 +70,20 @@ def command(
         told = trace if drawing["pieces"] else trace.joined()
         report.done(file, told, deliver([trace], photo, folder, formats, drawing), folder)
     return report.status
+
+
+def _load(file: str | None, source: dict[str, Any], max_pixels: int) -> tuple[Trace, Photo]:
+    """The trace to draw, and its photo."""
+    from attnviz.photo.image import load
+    from attnviz.trace import Trace
+
+    if file is None:
+        photo = load(source["image"], max_pixels=max_pixels)
+        return trace_of(photo, source), photo
+    trace = Trace.load(file)
+    if not len(trace):
+        raise TraceError(f"{file}: the trace has no steps, so there is nothing to draw; give another")
+    return trace, load(source["image"] or _find_photo(Path(file), trace), max_pixels=max_pixels)
 
 
 def _find_photo(file: Path, trace: Trace) -> Path:

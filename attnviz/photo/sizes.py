@@ -25,7 +25,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, bool | np.bool_) or not least <= number <= MAX_SIDE:
-        raise ConfigError(f"{name} must be {'positive ' if least > 0 else ''}whole numbers, not {value!r}")
+        raise ConfigError(f"{name} must be {'positive ' if least > 0 else ''}whole numbers, not {value!r:.60}")
     return number
 
 
@@ -49,6 +49,6 @@ def real_pair(name: str, value: Any, least: float = 1) -> Reals:
 
 def _pair(name: str, value: Any, kind: str, convert: Callable[[Any], T]) -> tuple[T, T]:
     if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 2:
-        raise ConfigError(f"{name} must be two {kind}, (height, width), not {value!r}")
+        raise ConfigError(f"{name} must be two {kind}, (height, width), not {value!r:.60}")
     first, second = map(convert, value)
     return first, second

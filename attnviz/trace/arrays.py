@@ -45,7 +45,7 @@ def floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
     check_shape(name, array.shape)
     if array.dtype == np.float32 and array.flags.c_contiguous and array.flags.owndata and not array.flags.writeable:
         return array  # it is such a one already, fresh from a file
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         array = np.array(array, np.float32, order="C")
     array.setflags(write=False)
     return array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
@@ -53,39 +54,55 @@ def load(
         TraceError: a file that is missing, no archive, or damaged, or arrays of objects. The text lacks the file's
             name.
     """
+    with reading("a trace file (.npz)"), opened(path) as file:
+        return load_from(file, names, check)
+
+
+def load_from(
+    file: BinaryIO, names: Iterable[str] | Callable[[set[str]], Iterable[str]], check: Callable[[str, Shape], None]
+) -> dict[str, npt.NDArray[Any]]:
+    """As `load`, from a stream; `names` may be chosen among those that are there. Raises whatever zipfile raises."""
+    with zipfile.ZipFile(file) as archive:
+        there = {name.removesuffix(".npy") for name in archive.namelist()}
+        members = {name: f"{name}.npy" for name in (names(there) if callable(names) else names) if name in there}
+        left = MAX_BYTES
+        for name, member in members.items():
+            with archive.open(member) as stream:
+                shape, size = header(stream, name)
+            check(name, shape)
+            left -= size
+            if left < 0:
+                raise TraceError(f"its arrays would take more than {MAX_BYTES:,} bytes; save fewer steps")
+        arrays = {}
+        for name, member in members.items():
+            with archive.open(member) as stream:
+                arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+            _check_characters(name, arrays[name])
+            arrays[name].setflags(write=False)
+        return arrays
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """A context in which a file is read: whatever goes wrong becomes a TraceError of one line, without its name."""
     try:
-        with _seekable(path) as file, zipfile.ZipFile(file) as archive:
-            there = set(archive.namelist())
-            members = {name: f"{name}.npy" for name in names if f"{name}.npy" in there}
-            left = MAX_BYTES
-            for name, member in members.items():
-                with archive.open(member) as stream:
-                    shape, size = _header(stream, name)
-                check(name, shape)
-                left -= size
-                if left < 0:
-                    raise TraceError(f"its arrays would take more than {MAX_BYTES:,} bytes; save fewer steps")
-            arrays = {}
-            for name, member in members.items():
-                with archive.open(member) as stream:
-                    arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
-                _check_characters(name, arrays[name])
-                arrays[name].setflags(write=False)
-            return arrays
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy's, of headers that are odd and yet are read
+            yield
     except TraceError:
         raise
     except FileNotFoundError:
         raise TraceError("no such file; check the name and the folder") from None
     except OSError as error:
-        raise TraceError(f"cannot be read ({error.strerror or error}); name a trace file (.npz)") from error
+        raise TraceError(f"cannot be read ({error.strerror or error}); name {what}") from error
     except zipfile.BadZipFile as error:
-        raise TraceError("is not a trace file (.npz), or is cut off; save the trace again") from error
+        raise TraceError(f"is not {what}, or is cut off; save the trace again") from error
     except Exception as error:  # damaged members make zlib, zipfile and numpy raise nearly anything
         raise TraceError(f"is damaged ({error}); save the trace again") from error
 
 
 @contextmanager
-def _seekable(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """The file, opened; the bytes of a pipe, which cannot be read from its end as an archive is."""
     with open(path, "rb") as file:  # noqa: PTH123
         if file.seekable():
@@ -97,7 +114,7 @@ def _seekable(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         yield io.BytesIO(data)
 
 
-def _header(stream: IO[bytes], name: str) -> tuple[Shape, int]:
+def header(stream: IO[bytes], name: str) -> tuple[Shape, int]:
     """The shape of an array, and how many bytes it takes, by the header at the beginning of its stream."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):

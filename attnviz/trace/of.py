@@ -47,7 +47,8 @@ def fields_of(
     on_image = np.zeros(len(tokens), np.float32)
     for step, token in enumerate(tokens):
         name = f'attention of step {step} ("{token}")'
-        chosen = of_heads.pick(of_layers.pick(rows.step(step), axis=0), axis=1)
+        with np.errstate(invalid="ignore"):  # of what is no number; it is said below
+            chosen = of_heads.pick(of_layers.pick(rows.step(step), axis=0), axis=1)
         if not (np.isfinite(chosen) & (chosen >= 0)).all():
             raise TraceError(f"{name} is negative or no number; give it after the softmax")
         part = chosen[..., before : before + height * width]

@@ -144,7 +144,7 @@ def _are_maps(shape: tuple[int, ...], steps: int, grid: Size | None) -> bool:
 
 def _of_parts(attention: Sequence[Any], steps: int, grid: Size | None) -> Rows:
     """Of a tuple for each step, of a tensor for each layer; or of a tensor for each step or layer."""
-    if not attention or not all(part is not None and len(part) for part in attention):
+    if any(part is None or (isinstance(part, tuple | list) and not part) for part in (attention, *attention)):
         raise TraceError(NOTHING)
     first = attention[0]
     if isinstance(first, tuple | list) and not _is_numbers(first):
