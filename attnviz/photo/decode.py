@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -153,11 +154,18 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 def orientation(image: Image.Image) -> int:
     """EXIF's orientation; 1 where there is none that can be read."""
     with quiet():
-        try:
-            value: Any = image.getexif().get(0x0112, 1)
-            return int(value[0] if isinstance(value, tuple) else value)
-        except Exception:  # EXIF that cannot be parsed says nothing on rotation
-            return 1
+        value: Any = _exif(image).get(0x0112, 1)
+    try:
+        return int(value[0] if isinstance(value, tuple) else value)
+    except (ValueError, TypeError, IndexError, ZeroDivisionError):  # of a type that it should not have
+        return 1
+
+
+def _exif(image: Image.Image) -> Mapping[int, Any]:
+    try:
+        return image.getexif()
+    except Exception:  # EXIF that cannot be parsed says nothing
+        return {}
 
 
 def opened_heic(data: bytes) -> Image.Image:
@@ -200,8 +208,7 @@ def _jpeg(image: Image.Image, data: bytes, limits: Limits, least: int) -> tuple[
     except (ValueError, KeyError) as error:
         raise _harmed("JPEG", limits, error) from error
     with quiet():
-        exif = image.getexif() if "exif" in image.info else None
-        profile, trouble = colour.profile_of(image.info, data, exif)
+        profile, trouble = colour.profile_of(image.info, data, _exif(image))
     remarks = [text for text in (remark, trouble) if text]
     if bands != 4 and colour.is_srgb(profile, image.mode):
         pixels = stored if bands == 3 else np.repeat(stored, 3, axis=2)
@@ -274,8 +281,7 @@ def _shallow(image: Image.Image) -> tuple[Image.Image, str | None]:
 def _coloured(image: Image.Image, data: bytes) -> tuple[Pixels, list[str]]:
     """A loaded image of 8 bits a channel as sRGB, and remarks on its colours."""
     with quiet():
-        exif = image.getexif() if "exif" in image.info else None
-        profile, trouble = colour.profile_of(image.info, data, exif)
+        profile, trouble = colour.profile_of(image.info, data, _exif(image))
     pixels, misfit = colour.to_rgb(image, profile)
     return pixels, [text for text in (trouble, misfit) if text]
 
