@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnviz.errors import ImageError
-from attnviz.photo import colour, deep, jpeg, kinds, tiff
+from attnviz.photo import colour, deep, jpeg, kinds, png, tiff
 from attnviz.photo.quiet import quiet
 
 if TYPE_CHECKING:
@@ -74,32 +74,20 @@ def decode(data: bytes, limits: Limits, least: int = 0) -> tuple[Pixels, tuple[s
         what = kinds.what_else(data)
         told = f"is {what}, which is not read" if what else "is not an image that can be read"
         raise ImageError(f"{limits.label}: {told}; give a {kinds.READ} file")
-    try:
+    with _harm_told(kind, limits):
         if kind == "TIFF":
-            found = tiff.read(data, limits.check)
-            pixels, remarks = _coloured(found.image, data)
-            return upright(pixels, found.orientation), (*found.remarks, *remarks)
-    except tiff.UnsupportedError as error:
-        raise ImageError(f"{limits.label}: {error}") from error
-    except ImageError:
-        raise
-    except Exception as error:
-        raise _harmed(kind, limits, error) from error
-    if (canvas := kinds.canvas(data)) is not None:
-        limits.check(canvas)
-    try:
-        with quiet():
-            image = _opened(data, kind, limits)
-    except ImageError:
-        raise
-    except Exception as error:  # damaged headers make decoders raise nearly anything
-        raise ImageError(f"{limits.label}: the {kind} file is cut off or damaged; copy or download it again") from error
-    with image:
+            return _tiff(data, limits)
+        if (canvas := kinds.canvas(data)) is not None:
+            limits.check(canvas)
+    with _harm_told(kind, limits, opening=True), quiet():
+        image = _opened(data, kind, limits)
+    with image, _harm_told(kind, limits):
         limits.check(image.size[::-1])
         if kind == "JPEG":
-            return _jpeg(image, data, limits, least)
+            return _jpeg(image, data, least)
         if kind == "PNG":
-            image = _png(image, data, limits)
+            with quiet():
+                image = png.with_alpha(image, data)
         return of_image(image, limits, data)
 
 
@@ -111,12 +99,9 @@ def of_image(image: Image.Image, limits: Limits, data: bytes = b"") -> tuple[Pix
     """
     from PIL import ImageFile
 
-    try:
-        # Decoding is kept out of the lock, so that threads decode at once, but where the switch is on.
-        with quiet() if ImageFile.LOAD_TRUNCATED_IMAGES else nullcontext():
-            image.load()
-    except Exception as error:  # as above
-        raise _harmed(image.format or "image", limits, error) from error
+    # Decoding is kept out of the lock, so that threads decode at once, but where the switch is on.
+    with _harm_told(image.format or "image", limits), quiet() if ImageFile.LOAD_TRUNCATED_IMAGES else nullcontext():
+        image.load()
     try:
         remark = None
         if image.mode.startswith(("I", "F")):
@@ -196,17 +181,21 @@ def _opened(data: bytes, kind: str, limits: Limits) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=[kind.upper()])
 
 
-def _jpeg(image: Image.Image, data: bytes, limits: Limits, least: int) -> tuple[Pixels, tuple[str, ...]]:
+def _tiff(data: bytes, limits: Limits) -> tuple[Pixels, tuple[str, ...]]:
+    try:
+        found = tiff.read(data, limits.check)
+    except tiff.UnsupportedError as error:
+        raise ImageError(f"{limits.label}: {error}") from error
+    pixels, remarks = _coloured(found.image, data)
+    return upright(pixels, found.orientation), (*found.remarks, *remarks)
+
+
+def _jpeg(image: Image.Image, data: bytes, least: int) -> tuple[Pixels, tuple[str, ...]]:
     """A JPEG, of which Pillow has read the header."""
     from PIL import Image
 
-    try:
-        bands = len(image.getbands())
-        stored, remark = jpeg.decode(data, bands, lambda: _as_stored(image), least)
-    except jpeg.CutOffError as error:
-        raise ImageError(f"{limits.label}: the JPEG file is cut off; copy or download it again") from error
-    except (ValueError, KeyError) as error:
-        raise _harmed("JPEG", limits, error) from error
+    bands = len(image.getbands())
+    stored, remark = jpeg.decode(data, bands, lambda: _as_stored(image), least)
     with quiet():
         profile, trouble = colour.profile_of(image.info, data, _exif(image))
     remarks = [text for text in (remark, trouble) if text]
@@ -227,54 +216,19 @@ def _as_stored(image: Image.Image) -> Pixels:
     return (255 - pixels if image.mode == "CMYK" else pixels).reshape(*pixels.shape[:2], -1)
 
 
-def _png(image: Image.Image, data: bytes, limits: Limits) -> Image.Image:
-    """A PNG, its transparent colour compared at the depth of the file, which Pillow does at 8 bits."""
-    transparent: Any = image.info.get("transparency")
-    depth = data[24]
-    if transparent is None or image.mode == "P" or isinstance(transparent, bytes):
-        return image
-    from PIL import Image, ImageFile
-
-    assert isinstance(image, ImageFile.ImageFile)
-    if depth in (2, 4) and isinstance(transparent, int):
-        image.info["transparency"] = transparent * 255 // (2**depth - 1)
-    if depth != 16:
-        return image
-    with quiet():
-        second = Image.open(io.BytesIO(data), formats=["PNG"]) if image.mode == "RGB" else None
-        try:
-            image.load()
-            clear = np.ones((image.height, image.width), np.bool_)
-            if second is not None:
-                # The low bytes: the same numbers, read as if their order were the other one.
-                second.tile = [tile._replace(args="RGB;16L") for tile in second.tile]
-                for number, (high, low) in enumerate(zip(image.split(), second.split(), strict=True)):
-                    clear &= (np.asarray(high) == transparent[number] >> 8) & (
-                        np.asarray(low) == transparent[number] & 255
-                    )
-            else:
-                clear = np.asarray(image) == transparent
-        except Exception as error:
-            raise _harmed("PNG", limits, error) from error
-    info = dict(image.info)
-    del info["transparency"]
-    shallow = image if second is not None else _shallow(image)[0]
-    shallow.putalpha(Image.fromarray(np.where(clear, np.uint8(0), np.uint8(255))))
-    shallow.info = info
-    return shallow
-
-
 def _shallow(image: Image.Image) -> tuple[Image.Image, str | None]:
-    """A loaded image of more than 8 bits a channel as one of 8."""
+    """A loaded image of more than 8 bits a channel as one of 8, its transparent colour compared before."""
     from PIL import Image
 
-    # Pillow gives some files of 16 bits as 32.
     values = np.asarray(image)
-    if image.format == "PNG" and values.dtype.itemsize == 4:
+    if image.format == "PNG" and values.dtype.itemsize == 4:  # some versions of Pillow give 16 bits as 32
         values = values.astype(np.uint16)
     pixels, remark = deep.eight_bits(values)
     shallow = Image.fromarray(pixels)
-    shallow.info = image.info
+    shallow.info = dict(image.info)
+    clear = shallow.info.pop("transparency", None)
+    if clear is not None:
+        shallow.putalpha(Image.fromarray(np.where(values == clear, np.uint8(0), np.uint8(255))))
     return shallow, remark
 
 
@@ -286,7 +240,19 @@ def _coloured(image: Image.Image, data: bytes) -> tuple[Pixels, list[str]]:
     return pixels, [text for text in (trouble, misfit) if text]
 
 
-def _harmed(kind: str, limits: Limits, error: Exception) -> ImageError:
-    harm = "cut off" if "truncated" in str(error).lower() else "damaged and cannot be decoded"
-    what = kind if kind == "image" else f"{kind} file"
-    return ImageError(f"{limits.label}: the {what} is {harm}; copy or download it again")
+@contextmanager
+def _harm_told(kind: str, limits: Limits, opening: bool = False) -> Iterator[None]:
+    """Damaged files make decoders raise nearly anything, which becomes one clear line here.
+
+    Args:
+        opening: it is the header that is read.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        cut = isinstance(error, jpeg.CutOffError) or "truncated" in str(error).lower()
+        harm = "cut off or damaged" if opening else "cut off" if cut else "damaged and cannot be decoded"
+        what = kind if kind == "image" else f"{kind} file"
+        raise ImageError(f"{limits.label}: the {what} is {harm}; copy or download it again") from error
