@@ -12,6 +12,7 @@ from attnviz.cli.types import Name
 FOLDER = Path(__file__).parents[1] / "guide"
 
 ORDER = (
+    "photos",
     "pictures",
     "figures",
     "folders",

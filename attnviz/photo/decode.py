@@ -251,6 +251,8 @@ def _harm_told(kind: str, limits: Limits, opening: bool = False) -> Iterator[Non
         yield
     except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError(f"{limits.label}: takes more memory than there is; make it smaller") from error
     except Exception as error:
         cut = isinstance(error, jpeg.CutOffError) or "truncated" in str(error).lower()
         harm = "cut off or damaged" if opening else "cut off" if cut else "damaged and cannot be decoded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,19 +34,24 @@ def eight_bits(values: npt.NDArray[Any], bits: int | None = None, inverted: bool
         bits = 1
     low, high, guessed = _reach(values, bits)
     remark = GUESSED.format(_said(high if inverted else low), _said(low if inverted else high)) if guessed else None
-    out = np.empty(values.shape, np.uint8)
+    table = None
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
-        steps = np.arange(256**values.dtype.itemsize, dtype=np.float64)
-        table = _scaled(steps, low, high, inverted)
-        np.take(table, values, out=out, mode="clip")
-        return out, remark
-    source, target = values.reshape(-1), out.reshape(-1)
-    for start in range(0, source.size, _CHUNK):
-        part = source[start : start + _CHUNK].astype(np.float64)
-        missing = ~np.isfinite(part)
-        part[missing] = high if inverted else low
-        target[start : start + _CHUNK] = _scaled(part, low, high, inverted)
+        table = _scaled(np.arange(256**values.dtype.itemsize, dtype=np.float64), low, high, inverted)
+    out = np.empty(values.shape, np.uint8)
+    for rows in _bands(values):
+        if table is not None:
+            out[rows] = np.take(table, values[rows])
+            continue
+        part = values[rows].astype(np.float64)
+        part[~np.isfinite(part)] = high if inverted else low
+        out[rows] = _scaled(part, low, high, inverted)
     return out, remark
+
+
+def _bands(values: npt.NDArray[Any]) -> Iterator[slice]:
+    """Rows of (H, ...) numbers, of which so many together are about _CHUNK numbers."""
+    count = max(1, _CHUNK * len(values) // max(values.size, 1))
+    return (slice(start, start + count) for start in range(0, len(values), count))
 
 
 def _scaled(values: npt.NDArray[np.float64], low: float, high: float, inverted: bool) -> Pixels:
@@ -88,9 +94,8 @@ def _wide(largest: float, most: float) -> tuple[float, float, bool]:
 def _extremes(values: npt.NDArray[Any]) -> tuple[float, float]:
     """The least and the largest value, of those that are numbers; (0, 0) without any."""
     least, largest = np.inf, -np.inf
-    flat = values.reshape(-1)
-    for start in range(0, flat.size, _CHUNK):
-        part = flat[start : start + _CHUNK]
+    for rows in _bands(values):
+        part = values[rows]
         if part.dtype.kind == "f":
             part = part[np.isfinite(part)]
         if part.size:
