@@ -46,7 +46,8 @@ class Progress:
         total: the photos that there are, of this shard.
         skipped: done by an earlier run, with the same settings.
         done, failed: by this run.
-        record: what became of the photo that is just finished; None at the beginning.
+        record: what became of the photo that is just finished; None at the beginning, and for the gallery.
+        gallery: how many photos the gallery has by now, once all are finished.
     """
 
     total: int
@@ -54,6 +55,7 @@ class Progress:
     done: int = 0
     failed: int = 0
     record: Record | None = None
+    gallery: int = 0
 
     @property
     def left(self) -> int:
@@ -129,7 +131,7 @@ def run(
         force: do all photos anew.
         report: write a gallery, `index.html`, and `captions.csv`.
         threads: how many processes draw; by default as many as there are CPUs.
-        progress: called at the beginning, and after each photo.
+        progress: called at the beginning, after each photo, and as the gallery grows.
         stop: when it is set, the photos under way are finished and the run ends.
 
     Raises:
@@ -172,7 +174,13 @@ def run(
         now, failures = _follow(pipeline, now, progress)
         if now.left == 0:
             manifest.finish({one.path for one in listed})
-        page = write_report(target, top, staging.replace, threads) if report else None
+        page = None
+        if report:
+
+            def in_gallery(count: int) -> None:
+                progress(replace(now, record=None, gallery=count))
+
+            page = write_report(target, top, staging.replace, threads, in_gallery)
     seconds = time.monotonic() - start
     return Outcome(now.total, now.skipped, now.done, now.failed, now.left > 0, seconds, path, page, failures, left_out)
 

@@ -51,8 +51,8 @@ class Bar:
         with suppress(OSError):  # the terminal is gone
             self._bar.stop()
 
-    def update(self, completed: int, **fields: str) -> None:
-        """Shows how many photos are completed, and the texts beside it."""
+    def update(self, completed: int | None = None, **fields: str) -> None:
+        """Shows how many photos are completed, where that is given, and the texts beside it."""
         self._bar.update(self._task, completed=completed, **fields)  # type: ignore[arg-type]  # as fields, any name
 
     def above(self, line: str) -> None:

@@ -118,6 +118,14 @@ class Gauge:
         """How long it has been there, such as 1:15."""
         return clock(time.monotonic() - self._began)
 
+    def tell(self, told: str) -> None:
+        """Says what goes on once all photos are finished."""
+        if self._bar is not None:
+            self._bar.update(told=told, pace="")
+        elif not self._quiet and time.monotonic() >= self._next:
+            self._next = time.monotonic() + LINES_APART
+            note(told)
+
     def show(self, finished: int, left: int, told: str = "") -> None:
         """Takes note of how many photos are finished and left; `told` says more of the finished ones."""
         if self._quiet:
@@ -150,6 +158,9 @@ class Meter:
 
     def show(self, now: Progress) -> None:
         """Takes note of where a run stands."""
+        if now.gallery:
+            self._gauge.tell(f"{now.gallery} photos in the gallery")
+            return
         if now.record is not None and now.record.error is not None:
             complain(f"{now.record.path}: {now.record.error}")
         if now.record is not None and not self._quiet:

@@ -6,8 +6,10 @@ import io
 import os
 from pathlib import Path
 
+import numpy as np
+
 from attnviz.photo import kinds, tiff
-from attnviz.photo.decode import Limits, decode, opened_heic
+from attnviz.photo.decode import Limits, Pixels, decode, opened_heic
 from attnviz.photo.quiet import quiet
 
 _HEADER = 64  # bytes that tell a file's kind
@@ -45,17 +47,38 @@ def thumbnail(path: str | os.PathLike[str], longest: int, quality: int) -> tuple
     Returns:
         The file's bytes, its kind ("webp", or "jpeg" where Pillow cannot write that) and its (H, W).
     """
-    from PIL import Image, features
+    pixels = small(path, longest)
+    if pixels is None:
+        return None
+    data, kind = for_the_web(pixels, longest, quality)
+    return data, kind, (pixels.shape[0], pixels.shape[1])
+
+
+def small(path: str | os.PathLike[str], longest: int) -> Pixels | None:
+    """(H, W, 3) uint8: a photo with a longest side of at most so many pixels; None where it cannot be read any more."""
+    from PIL import Image
 
     try:
         data = Path(path).read_bytes()
         # The run that asks for it has kept to its own limit.
         pixels, _ = decode(data, Limits(os.fspath(path), 2**62), least=2 * longest)
-        small = Image.fromarray(pixels)
-        small.thumbnail((longest, longest), reducing_gap=2.0)
-        kind = "webp" if features.check("webp") else "jpeg"
-        out = io.BytesIO()
-        small.save(out, kind.upper(), quality=quality)
+        image = Image.fromarray(pixels)
+        image.thumbnail((longest, longest), reducing_gap=2.0)
+        return np.asarray(image)
     except Exception:  # the photo may have been changed or removed meanwhile
         return None
-    return out.getvalue(), kind, (small.height, small.width)
+
+
+def for_the_web(pixels: Pixels, longest: int, quality: int) -> tuple[bytes, str]:
+    """A picture file of (H, W, 3) pixels, made smaller where need be, and its kind.
+
+    The kind is "webp", or "jpeg" where Pillow cannot write that.
+    """
+    from PIL import Image, features
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((longest, longest), reducing_gap=2.0)
+    kind = "webp" if features.check("webp") else "jpeg"
+    out = io.BytesIO()
+    image.save(out, kind.upper(), quality=quality)
+    return out.getvalue(), kind

@@ -152,6 +152,24 @@ def test_no_time_to_go_is_told_before_there_is_a_speed(
     ]
 
 
+def test_a_long_way_to_the_gallery_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from attnviz.batch import Progress
+    from attnviz.cli.progress import Meter
+
+    clock = Clock(monkeypatch)
+    with Meter() as meter:
+        meter.show(Progress(100, 60))
+        for done in range(1, 101):
+            clock.now += 0.4
+            meter.show(Progress(100, 60, 40, gallery=done))
+    assert capsys.readouterr().err.splitlines() == [
+        "attnviz: 60 of 100 photos are done already",
+        "attnviz: 13 photos in the gallery",
+        "attnviz: 51 photos in the gallery",
+        "attnviz: 89 photos in the gallery",
+    ]
+
+
 def test_the_first_interruption_is_answered_and_remembered(capsys: pytest.CaptureFixture[str]) -> None:
     with Interrupts() as interrupts:
         assert interrupts.status == 0

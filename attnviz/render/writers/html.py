@@ -66,7 +66,7 @@ def page(pictures: Pictures) -> str:
     jpeg = io.BytesIO()
     Image.fromarray(pictures.pixels).save(jpeg, "JPEG", quality=QUALITY, optimize=True, progressive=True)
     parts = {
-        "policy": POLICY.format(style=_digest(style), script=_digest(script)),
+        "policy": POLICY.format(style=digest(style), script=digest(script)),
         "version": __version__,
         "style": style,
         "explorer": filled(explorer, {"photo": f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"}),
@@ -170,5 +170,6 @@ def scripts(*names: str, more: str = "") -> str:
     return f'"use strict";\n(() => {{\n{body}}})();\n'
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """The hash by which a policy lets a style or script run."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
