@@ -1,0 +1,64 @@
+"""Gradient times attention, against finite differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from attnviz.captioner import Captioner
+from attnviz.captioner.attention import SCORES
+from attnviz.captioner.gradient import gradient_maps
+from attnviz.captioner.vocabulary import START
+
+WORDS = [[4, 5, 6, 7], [7, 4]]
+
+
+@pytest.mark.parametrize("mode", SCORES)
+def test_maps_are_those_of_finite_differences(mode: str) -> None:
+    model = Captioner.tiny(mode, seed=2).double()
+    values = torch.randn(2, 4, model.config.channels, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = gradient_maps(model, values, WORDS)
+
+    def logprob(photo: int, step: int, change: torch.Tensor | None) -> tuple[float, torch.Tensor]:
+        """The word's, with `change` (n,) added to its own step's weights; and the weights that were used."""
+        ids, used = WORDS[photo], []
+
+        def changed(weights: torch.Tensor) -> torch.Tensor:
+            used.append(weights.clone())
+            if change is not None:
+                weights = weights.clone()
+                weights[0, step] += change
+            return weights
+
+        one = values[photo : photo + 1]
+        read = torch.tensor([[[START, *ids[:-1]]]])
+        with torch.no_grad():
+            output, _ = model.decoder(model.decoder.prepare(one), model.decoder.start(one), read, changed)
+        return float(output.logits[0, step].log_softmax(-1)[ids[step]]), used[0][0, step]
+
+    for photo, ids in enumerate(WORDS):
+        assert found[photo].shape == (len(ids), 4)
+        for step in range(len(ids)):
+            _, weights = logprob(photo, step, None)
+            slopes = []
+            for place in range(len(weights)):
+                change = torch.zeros_like(weights)
+                change[place] = 1e-5
+                slopes.append((logprob(photo, step, change)[0] - logprob(photo, step, -change)[0]) / 2e-5)
+            helping = np.maximum(weights.numpy() * np.array(slopes), 0)
+            if mode.startswith("channel"):
+                helping = helping @ np.maximum(values[photo].numpy(), 0).T
+            expected = helping / helping.sum() if helping.sum() > 0 else np.full(4, 0.25)
+            np.testing.assert_allclose(found[photo][step], expected, atol=1e-6)
+
+
+def test_features_of_inference_mode_will_do_and_nothing_is_left_behind() -> None:
+    model = Captioner.tiny().requires_grad_(False)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        values = model.encode(pixels)
+        (maps,) = gradient_maps(model, values, [[4, 5]])
+    assert not maps.requires_grad
+    np.testing.assert_allclose(maps.sum(-1), 1, rtol=1e-5)
+    assert all(parameter.grad is None for parameter in model.parameters())
