@@ -14,7 +14,7 @@ from attnviz.network import Asked
 from attnviz.photo.image import MAX_PIXELS, Photo, load
 
 if TYPE_CHECKING:
-    from attnviz.network import Hard, Network, View
+    from attnviz.network import Hard, Map, Network, View
     from attnviz.trace import Trace
 
 BATCH = 16
@@ -36,6 +36,7 @@ def explain(
     heads: str = "mean",
     pieces: bool = False,
     view: View = "all",
+    map: Map = "attention",
     batch: int = BATCH,
     max_pixels: int = MAX_PIXELS,
 ) -> list[Trace]:
@@ -49,6 +50,7 @@ def explain(
         beam: sentences kept side by side in the search; 1 is greedy. None for the network's own choice.
         hard: hard attention; one cell gives the context, the best one or one drawn with `seed`.
         layers, heads, view: of networks that have such; see `attnviz.network.Asked`.
+        map: "attention", or "gradient", attention times what the word's probability owes to it.
         pieces: keep a step for each of the tokenizer's pieces, instead of joining them to words (`Trace.joined`).
         batch: photos per forward pass.
         max_pixels: larger photos are refused.
@@ -62,7 +64,7 @@ def explain(
         ConfigError: for images or texts that are none, when there are not as many texts as photos, for a value that
             nothing can be asked with, or for a batch below one photo.
     """
-    asked = Asked(text, prompt, beam, hard, seed, layers, heads, view)
+    asked = Asked(text, prompt, beam, hard, seed, layers, heads, view, map)
     traces = explain_as(model, images, asked, batch=batch, max_pixels=max_pixels)
     return traces if pieces else [trace.joined() for trace in traces]
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 Hard = Literal["sample", "argmax"]
 View = Literal["all", "overview", "tiles"]
+Map = Literal["attention", "gradient"]
 
 VIEWS: tuple[View, ...] = ("all", "overview", "tiles")
+MAPS: tuple[Map, ...] = ("attention", "gradient")
 HARDS: tuple[Hard, ...] = ("sample", "argmax")
 
 
@@ -54,6 +56,8 @@ class Asked:
             0, such as "8" or "10-20" (their mean).
         heads: how the heads become one map: "mean", "max", or a head's number.
         view: of a photo that the network sees several times, "overview", "tiles", or "all" of them as one map.
+        map: "attention", or "gradient": the attention times what the word's probability owes to it, without the
+            cells that speak against the word.
 
     Raises:
         ConfigError: a value that nothing can be asked with.
@@ -67,6 +71,7 @@ class Asked:
     layers: str = "all"
     heads: str = "mean"
     view: View = "all"
+    map: Map = "attention"
 
     def __post_init__(self) -> None:
         if self.text is not None and not isinstance(self.text, str):
@@ -84,6 +89,8 @@ class Asked:
             raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
         if self.view not in VIEWS:
             raise ConfigError(f"view must be {', '.join(VIEWS)}, not {self.view!r}")
+        if self.map not in MAPS:
+            raise ConfigError(f"map must be {' or '.join(MAPS)}, not {self.map!r}")
         parse_layers(self.layers)
         if not re.fullmatch(r"mean|max|[0-9]{1,4}", str(self.heads)):
             raise ConfigError(f"heads must be mean, max or a head's number from 0, not {self.heads!r}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from attnviz.errors import ModelError
 from attnviz.network import NOTHING_ASKED, Asked, Prepared
 from attnviz.photo.frame import Frame
 from attnviz.photo.image import Photo
@@ -31,14 +32,16 @@ class Planted:
     def fingerprint(self) -> str:
         return repr((self.words, self.cells, self.maps.tolist()))
 
-    def check(self, asked: Asked) -> None: ...
+    def check(self, asked: Asked) -> None:
+        if asked.map != "attention":
+            raise ModelError("planted has one map")
 
     def prepare(self, photo: Photo, asked: Asked = NOTHING_ASKED) -> Prepared:
         frame = Frame.stretch(photo.size, INPUT, GRID)
         seen = frame.apply(photo.pixels).reshape(4, 16, 4, 16, 3).mean(axis=(1, 3, 4)) / 255
         return Prepared(seen, frame, ImageInfo(photo.name, photo.size, photo.sha256), seen.nbytes)
 
-    def describe(self, prepared: Sequence[Prepared], asked: Asked, fill: int = 0) -> list[Trace]:
+    def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
         return [
             Trace(
                 weights=self.maps,

@@ -31,7 +31,7 @@ from attnviz.render.folder import output_errors
 from attnviz.render.writers import mp4
 
 if TYPE_CHECKING:
-    from attnviz.network import Hard, View
+    from attnviz.network import Hard, Map, View
 
 MOST_PROCESSES = 64
 
@@ -103,6 +103,7 @@ def run(
     layers: str = "all",
     heads: str = "mean",
     view: View = "all",
+    map: Map = "attention",
     max_pixels: int = MAX_PIXELS,
     glob: str | None = None,
     shard: tuple[int, int] = (1, 1),
@@ -125,7 +126,7 @@ def run(
         folder: of the photos, and the folders in it.
         out: for the results; made if it is not there.
         formats, drawing: as for `attnviz.draw`.
-        text, prompt, beam, hard, seed, layers, heads, view, max_pixels: as for `attnviz.explain`.
+        text, prompt, beam, hard, seed, layers, heads, view, map, max_pixels: as for `attnviz.explain`.
         glob: which files to take, such as "*.jpg" or "2024/**/*.{jpg,png}"; all images by default.
         shard: (I, N): only the I-th of N parts, which may run side by side, each with a manifest of its own.
         force: do all photos anew.
@@ -141,7 +142,7 @@ def run(
     start = time.monotonic()
     top, target = Path(folder), Path(out)
     options = _checked(formats, drawing)
-    asked = Asked(text, prompt, beam, hard, seed, layers, heads, view)
+    asked = Asked(text, prompt, beam, hard, seed, layers, heads, view, map)
     listed, left_out = find(top, target, glob, shard)
     networks = _networks(models)
     for network in networks:

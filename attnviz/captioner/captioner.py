@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from attnviz.captioner.attention import Chooser, Hard, HardChoice
 from attnviz.captioner.config import FrameKind, ModelConfig
-from attnviz.captioner.description import read
+from attnviz.captioner.description import read, with_gradient
 from attnviz.captioner.parts import build_parts
 from attnviz.captioner.search import Links, beam_search
 from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST, search
@@ -28,6 +28,7 @@ from attnviz.trace import ImageInfo, Trace
 
 if TYPE_CHECKING:
     from attnviz.captioner.description import Description, Words
+    from attnviz.network import Map
     from attnviz.photo.image import Photo
 
 LONGEST = 30
@@ -122,9 +123,11 @@ class Captioner(nn.Module):
 
     def check(self, asked: Asked) -> None:
         """Raises ModelError for a given text without a word or with too many, and for what only other networks have."""
-        others = sorted(asked.changed().keys() - {"beam", "hard", "seed"})
+        others = sorted(asked.changed().keys() - {"beam", "hard", "seed", "map"})
         if others:
             raise ModelError(f"{self.name}: there is no {others[0]} to choose in this model; leave it out")
+        if asked.map != "attention" and asked.hard is not None:
+            raise ModelError("hard attention has no gradient: leave out hard, or the map")
         for text in (asked.text,) if isinstance(asked.text, str) else asked.text or ():
             self.split(text)
 
@@ -144,8 +147,10 @@ class Captioner(nn.Module):
         pixels = np.stack([one.inputs for one in prepared])
         given = None if asked.text is None else [asked.text_of(i) or "" for i in range(len(prepared))]
         beam = BEAM if asked.beam is None else asked.beam
-        found = self.describe_pixels(pixels, given, beam=beam, hard=asked.hard, seed=asked.seed)
+        found = self.describe_pixels(pixels, given, beam=beam, hard=asked.hard, seed=asked.seed, map=asked.map)
         settings: dict[str, Any] = {} if given else {"beam": beam}
+        if asked.map != "attention":
+            settings["map"] = asked.map
         if asked.hard is not None:
             settings["hard"] = asked.hard
         if asked.hard == "sample":
@@ -193,6 +198,7 @@ class Captioner(nn.Module):
         beam: int = BEAM,
         hard: Hard | None = None,
         seed: int = 0,
+        map: Map = "attention",
     ) -> list[Description]:
         """Captions a batch, or reads given words over it; an image gets the same bits whatever stands beside it.
 
@@ -201,15 +207,14 @@ class Captioner(nn.Module):
             texts: the words to read, one string per image; None lets the network write.
             beam: sentences kept side by side in the search; 1 is greedy.
             hard: one cell (for channel modes one channel) gives the context: `argmax`, or `sample` with `seed`.
+            map: what the weights are: the attention's, or those of `gradient.gradient_map`.
 
         Raises:
             ModelError: for a given text without a word, or with more than `GIVEN_LIMIT` words.
         """
-        if texts is not None:
-            given = [self.split(text) for text in texts]
-            return self.follow(self.encode(pixels), given, hard, seed)
+        given = None if texts is None else [self.split(text) for text in texts]
         values = self.encode(pixels)
-        return self.follow(values, self.write(values, beam, hard, seed), hard, seed)
+        return self.follow(values, given or self.write(values, beam, hard, seed), hard, seed, map)
 
     @torch.inference_mode()
     def write(self, values: Tensor, beam: int = BEAM, hard: Hard | None = None, seed: int = 0) -> list[Words]:
@@ -259,7 +264,12 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def follow(
-        self, values: Tensor, given: Sequence[Words], hard: Hard | None = None, seed: int = 0
+        self,
+        values: Tensor,
+        given: Sequence[Words],
+        hard: Hard | None = None,
+        seed: int = 0,
+        map: Map = "attention",
     ) -> list[Description]:
         """Reads words over E (B, N, C), all steps at once, and takes down where the network looked.
 
@@ -272,7 +282,8 @@ class Captioner(nn.Module):
         def one(number: int) -> Description:
             words, image = given[number], values[number : number + 1].clone()
             choose = self._chooser(hard, seed, 0, len(words))
-            return read(self.decoder, self.vocabulary, self.grid, image, words, choose)
+            found = read(self.decoder, self.vocabulary, self.grid, image, words, choose)
+            return found if map == "attention" else with_gradient(found, self.decoder, self.vocabulary, image, words)
 
         with side_by_side(self.device) as each:
             return each(one, range(len(given)))

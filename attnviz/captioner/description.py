@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from attnviz.captioner.gradient import gradient_map
 from attnviz.captioner.vocabulary import START, UNKNOWN
 
 if TYPE_CHECKING:
@@ -74,6 +75,16 @@ def read(
         if attended.channel_weights is None
         else _array(attended.channel_weights.reshape(-1, channels)),
     )
+
+
+def with_gradient(
+    found: Description, decoder: WordDecoder, vocabulary: Vocabulary, values: Tensor, words: Words
+) -> Description:
+    """What `read` found, its maps being those of `gradient.gradient_map`; they have no scores and no channels."""
+    if not words:
+        return found
+    maps = gradient_map(decoder, values, vocabulary.numbers(looked_up for _, looked_up in words))
+    return replace(found, weights=_array(maps).reshape(found.weights.shape), scores=None, channel_weights=None)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -33,6 +33,7 @@ SCALES = ("log", "linear", "shared", "step")
 RENAMED_SCALES = {"uniform": "linear"}
 STYLES = ("heat", "spotlight", "contour")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+MAPS = ("attention", "gradient")
 HARD = ("sample", "argmax")
 SHELLS = ("bash", "zsh", "fish")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, RENAMED_SCALES, SCALES, STYLES
+from attnviz.cli.choices import DEVICES, FORMATS, HARD, MAPS, MODES, RENAMED_SCALES, SCALES, STYLES
 from attnviz.cli.config import apply_config, kind_of, model_names, presets
 from attnviz.cli.output import note
 from attnviz.cli.types import ColourMap, File, Name, Names, Size, Steps
@@ -88,6 +88,13 @@ _MODEL = (
     ),
     click.option(
         "--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Seed of '--hard sample'."
+    ),
+    click.option(
+        "--map",
+        type=Name("map", MAPS),
+        default="attention",
+        show_default=True,
+        help="What is drawn: the attention, or the attention times what the word's probability owes to it.",
     ),
     click.option(
         "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
@@ -232,7 +239,7 @@ _PROCESSES = click.option(
 )
 batch_common_options = _decorator((_PROCESSES, *_COMMON[1:]))
 check_model_options = only(
-    _MODEL, "mode", "model", "text", "prompt", "beam", "seed", "device", "layers", "heads", "view"
+    _MODEL, "mode", "model", "text", "prompt", "beam", "seed", "device", "map", "layers", "heads", "view"
 )
-figure_model_options = only(_MODEL, "mode", "beam", "hard", "seed", "device")
+figure_model_options = only(_MODEL, "mode", "beam", "hard", "seed", "map", "device")
 figure_drawing_options = only(_DRAWING, "scale", "style", "cmap", "opacity", "cells", "pieces", "relative", "steps")

@@ -41,6 +41,7 @@ class Curve:
         random: the areas of orders drawn at random.
         centre: the area where the cells nearest to the photo's centre come first.
         uniform: the area where the whole photo fades alike.
+        second: the area in the order of the network's second map; None where it has none.
     """
 
     values: Floats
@@ -48,6 +49,7 @@ class Curve:
     random: tuple[float, ...]
     centre: float
     uniform: float
+    second: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +67,9 @@ def cell_list(frame: Frame) -> Order:
     return np.flatnonzero(frame.coverage().ravel() > 0)
 
 
-def passes(words: int, steps: int = STEPS, draws: int = DRAWS) -> int:
-    """How many photos `curves` reads."""
-    return 2 + (steps - 1) * (2 * words + 2 * draws + 2 + 1)
+def passes(maps: int, steps: int = STEPS, draws: int = DRAWS) -> int:
+    """How many photos `curves` reads for so many maps."""
+    return 2 + (steps - 1) * (2 * maps + 2 * draws + 2 + 1)
 
 
 def curves(
@@ -75,6 +77,7 @@ def curves(
     removal: Removal,
     frame: Frame,
     weights: npt.NDArray[np.floating],
+    second: npt.NDArray[np.floating] | None = None,
     *,
     steps: int = STEPS,
     draws: int = DRAWS,
@@ -84,18 +87,18 @@ def curves(
 
     Args:
         weights: (T, h, w), the maps.
+        second: (T, h, w), other maps of the same words, to be compared with them.
         steps: S, into how many equal parts the cells are divided.
         draws: orders drawn at random, each also read backwards.
         seed: of these.
     """
     count, cells = len(weights), cell_list(frame)
-    flat = weights.reshape(count, -1)[:, cells]
-    # Equal weights keep the order of the grid; a stable sort makes that the same everywhere.
-    own = [np.argsort(-row.astype(np.float64), kind="stable") for row in flat]
+    own = _heaviest_first(weights, cells)
+    others = [] if second is None else _heaviest_first(second, cells)
     rng = np.random.default_rng(seed)
     random = [rng.permutation(len(cells)) for _ in range(draws)]
     centre = _from_the_centre(frame, cells)
-    orders: list[Order] = [*own, *random, centre]
+    orders: list[Order] = [*own, *random, *others, centre]
     read = reader.logprobs(_photos(removal, frame, cells, orders, steps))
     p = probabilities(read)  # (photos, T)
     whole, nothing = p[0], p[1]
@@ -119,6 +122,7 @@ def curves(
             tuple(area(curve(row, word, insert)) for row in shuffled),
             area(curve(removing[-1], word, insert)),
             area(curve(fading, word, insert)),
+            area(curve(removing[count + draws + word], word, insert)) if others else None,
         )
 
     words = range(count)
@@ -128,6 +132,12 @@ def curves(
         whole,
         nothing,
     )
+
+
+def _heaviest_first(weights: npt.NDArray[np.floating], cells: Order) -> list[Order]:
+    """For each word, the places in `cells` by falling weight. Equal weights keep the grid's order, on every machine."""
+    flat = weights.reshape(len(weights), -1)[:, cells].astype(np.float64)
+    return [np.argsort(-row, kind="stable") for row in flat]
 
 
 def _photos(removal: Removal, frame: Frame, cells: Order, orders: list[Order], steps: int) -> Iterator[Photo]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import ModelError
+from attnviz.errors import AttnvizError, ModelError
 from attnviz.photo.image import Photo
 
 if TYPE_CHECKING:
@@ -56,6 +56,16 @@ class Reader:
         if found.logprobs is None:
             raise ModelError(f"{self.network.name} does not tell its words' probabilities, which evidence needs")
         return found
+
+    def second(self, photo: Photo) -> npt.NDArray[np.float32] | None:
+        """(T, h, w): the words' maps by gradient, where the network has such a second map."""
+        asked = replace(self.asked, map="gradient")
+        try:
+            self.network.check(asked)
+        except AttnvizError:
+            return None
+        (found,) = self.network.describe([self.network.prepare(photo, asked)], asked)
+        return found.joined().weights
 
     def logprobs(self, photos: Iterable[Photo], network: Network | None = None) -> Floats:
         """(n, T): the natural logarithm of each word's probability, given the words before it, for n photos."""

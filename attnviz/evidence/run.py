@@ -164,12 +164,21 @@ def check(
         raise ModelError(f"{network.name} wrote no word over {photo.name}, so there is no map to test")
     parts = blocks(trace.frame)
     count = len(trace)
+    second = reader.second(photo) if asked.map == "attention" else None
     layers = 12 if isinstance(network, Dissectable) else 0  # about; only the bar depends on it
-    total[0] = curve_passes(count, settings.steps, settings.draws) + int(parts.max()) + 1 + layers
+    compared = count if second is None else 2 * count
+    total[0] = curve_passes(compared, settings.steps, settings.draws) + int(parts.max()) + 1 + layers
     progress(0, total[0])
     removal = Removal(reader.photo, trace.frame, settings.how)
     found = curves(
-        reader, removal, trace.frame, trace.weights, steps=settings.steps, draws=settings.draws, seed=settings.seed
+        reader,
+        removal,
+        trace.frame,
+        trace.weights,
+        second,
+        steps=settings.steps,
+        draws=settings.draws,
+        seed=settings.seed,
     )
     weights = in_blocks(trace.weights, parts)
     fallen = drops(reader, removal, parts, np.log(np.maximum(found.whole, 1e-30)))

@@ -38,6 +38,8 @@ def remarks(evidence: Evidence) -> list[str]:
     ]
     if alike:
         found.append(f"maps that were there before (correlation of {ALIKE:g} or more): {', '.join(alike)}.")
+    if second := _second(evidence):
+        found.append(second)
     random = _randomised(evidence)
     if random:
         found.append(f"agreement with the maps of randomised layers, mean of the words: {random}.")
@@ -65,6 +67,19 @@ def _row(word: WordEvidence) -> tuple[str, ...]:
         f"{word.insertion.area:.3f}",
         "-" if word.correlation is None else f"{word.correlation:.2f}",
         f"{word.violation:.0%}",
+    )
+
+
+def _second(evidence: Evidence) -> str | None:
+    """How the network's second map does beside its attention, over the words."""
+    words = [word for word in evidence.words if word.deletion.second is not None and word.insertion.second is not None]
+    if not words:
+        return None
+    deletion = sum((word.deletion.second or 0) < word.deletion.area for word in words)
+    insertion = sum((word.insertion.second or 0) > word.insertion.area for word in words)
+    return (
+        f"the map by gradient (--map gradient) does better than the attention at {deletion} of {len(words)} words in "
+        f"deletion and at {insertion} in insertion."
     )
 
 

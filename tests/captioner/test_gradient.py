@@ -8,7 +8,7 @@ import torch
 
 from attnviz.captioner import Captioner
 from attnviz.captioner.attention import SCORES
-from attnviz.captioner.gradient import gradient_maps
+from attnviz.captioner.gradient import gradient_map
 from attnviz.captioner.vocabulary import START
 
 WORDS = [[4, 5, 6, 7], [7, 4]]
@@ -18,18 +18,18 @@ WORDS = [[4, 5, 6, 7], [7, 4]]
 def test_maps_are_those_of_finite_differences(mode: str) -> None:
     model = Captioner.tiny(mode, seed=2).double()
     values = torch.randn(2, 4, model.config.channels, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    found = gradient_maps(model, values, WORDS)
+    found = [gradient_map(model.decoder, values[i : i + 1], ids) for i, ids in enumerate(WORDS)]
 
     def logprob(photo: int, step: int, change: torch.Tensor | None) -> tuple[float, torch.Tensor]:
         """The word's, with `change` (n,) added to its own step's weights; and the weights that were used."""
         ids, used = WORDS[photo], []
 
-        def changed(weights: torch.Tensor) -> torch.Tensor:
+        def changed(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             used.append(weights.clone())
             if change is not None:
                 weights = weights.clone()
                 weights[0, step] += change
-            return weights
+            return weights, weights.new_zeros(weights.shape[:-1])
 
         one = values[photo : photo + 1]
         read = torch.tensor([[[START, *ids[:-1]]]])
@@ -58,7 +58,24 @@ def test_features_of_inference_mode_will_do_and_nothing_is_left_behind() -> None
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     with torch.inference_mode():
         values = model.encode(pixels)
-        (maps,) = gradient_maps(model, values, [[4, 5]])
+        maps = gradient_map(model.decoder, values, [4, 5])
     assert not maps.requires_grad
     np.testing.assert_allclose(maps.sum(-1), 1, rtol=1e-5)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_trace_of_the_second_map_says_so_and_hard_attention_has_none() -> None:
+    import attnviz
+    from attnviz.errors import ConfigError, ModelError
+
+    model, photo = Captioner.tiny(), np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    (plain,) = attnviz.explain(model, photo, text="a dog runs")
+    (second,) = attnviz.explain(model, photo, text="a dog runs", map="gradient")
+    assert second.settings["map"] == "gradient"
+    assert "map" not in plain.settings
+    np.testing.assert_array_equal(plain.logprobs, second.logprobs)
+    assert not np.allclose(plain.weights, second.weights)
+    with pytest.raises(ModelError, match="hard attention"):
+        attnviz.explain(model, photo, text="a dog", map="gradient", hard="argmax")
+    with pytest.raises(ConfigError, match="map must be"):
+        attnviz.explain(model, photo, map="saliency")  # type: ignore[arg-type]

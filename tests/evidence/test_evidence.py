@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,9 +13,13 @@ from planted import Planted, lit, peaked
 from attnviz.errors import ConfigError, ModelError
 from attnviz.evidence import Evidence, Settings, check
 from attnviz.evidence.maps import interference, sinks, without_cells
-from attnviz.network import Network
+from attnviz.evidence.table import remarks
+from attnviz.network import Asked, Network, Prepared
 from attnviz.photo.frame import Frame
 from attnviz.photo.image import Photo
+
+if TYPE_CHECKING:
+    from attnviz.trace import Trace
 
 CELLS = [(0, 1), (2, 3), (3, 0)]
 WORDS = ["sun", "moon", "star"]
@@ -121,6 +127,27 @@ def test_the_same_photo_gives_the_same_evidence_and_the_cost_is_told() -> None:
     assert seen[0] == (0, first.passes)
     assert seen[-1] == (first.passes, first.passes)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_a_second_map_is_compared_with_the_first() -> None:
+    class Two(Planted):
+        """Its second map is the one that is right."""
+
+        def check(self, asked: Asked) -> None: ...
+
+        def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
+            maps = self.maps if asked.map == "attention" else peaked(*CELLS).astype(np.float32)
+            return [replace(trace, weights=maps) for trace in super().describe(prepared, asked)]
+
+    found = check(Two(WORDS, CELLS, away(peaked((1, 1), (1, 2), (2, 2)))), lit(*CELLS), settings=FINE)
+    right = check(Planted(WORDS, CELLS, peaked(*CELLS)), lit(*CELLS), settings=FINE)
+    for word, alone in zip(found.words, right.words, strict=True):
+        assert word.deletion.second == pytest.approx(alone.deletion.area)
+        assert word.insertion.second == pytest.approx(alone.insertion.area)
+        assert word.deletion.area > 0.3
+        assert alone.deletion.second is None
+        assert word.deletion.random == pytest.approx(alone.deletion.random)
+    assert "better than the attention at 3 of 3 words in deletion and at 3 in insertion" in " ".join(remarks(found))
 
 
 @pytest.mark.parametrize("how", ["blur", "mean"])
