@@ -79,6 +79,8 @@ def decode(data: bytes, limits: Limits, least: int = 0) -> tuple[Pixels, tuple[s
             return _tiff(data, limits)
         if (canvas := kinds.canvas(data)) is not None:
             limits.check(canvas)
+    if kind == "JPEG" and (what := jpeg.peculiar(data)):
+        raise ImageError(f"{limits.label}: is {what}, which is not read; save it as PNG or as an ordinary JPEG")
     with _harm_told(kind, limits, opening=True), quiet():
         image = _opened(data, kind, limits)
     with image, _harm_told(kind, limits):

@@ -51,6 +51,21 @@ def decode(data: bytes, bands: int, otherwise: Callable[[], Pixels], least: int 
         raise CutOffError(str(error)) from error
 
 
+def peculiar(data: bytes) -> str | None:
+    """What kind of JPEG a file is, where it is one of those that hardly anybody reads; None for the others."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and at + 5 <= len(data):
+        marker = data[at + 1]
+        if marker == 0xF7:
+            return "a JPEG-LS file"
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if marker in (0xC3, 0xC7, 0xCB, 0xCF):
+                return "a lossless JPEG"
+            return f"a JPEG of {data[at + 4]} bits a channel" if data[at + 4] != 8 else None
+        at = _after_segment(data, at)
+    return None
+
+
 def _strictly(data: bytes, bands: int, least: int) -> Pixels:
     pixels: Pixels = _decoder()(data, _SPACES[bands], min_height=least, min_width=least, strict=True)
     return pixels

@@ -8,6 +8,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from typing import Any
+
+MOST_PROFILE = 16 * 2**20
+"""Bytes of a profile or a text in a PNG once they are unpacked: profiles of printers have several million."""
 
 _LOCK = threading.RLock()
 _LOGGERS = ("PIL", "tifffile", "imagecodecs")
@@ -21,17 +25,24 @@ def quiet() -> Iterator[None]:
     would fill what is missing with grey. Switches and warnings belong to the whole process, so one thread at a time is
     in here.
     """
-    from PIL import Image, ImageFile
+    from PIL import Image, ImageFile, PngImagePlugin
 
+    switches: tuple[tuple[Any, str, Any], ...] = (
+        (Image, "MAX_IMAGE_PIXELS", None),
+        (ImageFile, "LOAD_TRUNCATED_IMAGES", False),
+        (PngImagePlugin, "MAX_TEXT_CHUNK", MOST_PROFILE),
+    )
     _silence()
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        saved = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
+        saved = [getattr(module, name) for module, name, _ in switches]
         try:
+            for module, name, value in switches:
+                setattr(module, name, value)
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = saved
+            for (module, name, _), value in zip(switches, saved, strict=True):
+                setattr(module, name, value)
 
 
 @cache

@@ -25,6 +25,7 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 ASSOCIATED, UNASSOCIATED = 1, 2  # alpha that colours are multiplied with, and that they are not
 LEAST_PREVIEW = 256  # pixels of the longer side: less shows too little of what the camera saw
 JPEGS = (6, 7)
+LIBTIFFS = (1, 2, 3, 4, 5, *JPEGS, 8, 32773, 32946, 34925, 50000)  # the compressions that Pillow's libtiff unpacks
 
 CAMERA = "The photo is a camera's raw file: the preview in it was read, of {} x {} pixels (width x height)."
 _COLOURS = {BLACK_IS_ZERO: 1, WHITE_IS_ZERO: 1, RGB: 3, CMYK: 4, CIELAB: 3, ICCLAB: 3}
@@ -82,9 +83,10 @@ def read(data: bytes, check: Check) -> Read:
     stream = data[page.stream[0] : sum(page.stream)]
     if camera and page.compression in JPEGS and stream.startswith(b"\xff\xd8"):
         return _preview(stream, page, remarks)
-    # In which order bytes of such integers stand, readers and writers do not agree.
-    odd = page.format[0] != FLOAT and any(bits > 16 and bits not in (32, 64) for bits in page.bits)
-    if odd or page.depth > 1 or page.photometric not in (*_COLOURS, PALETTE, YCBCR):
+    # In which order the bytes of integers of, say, 24 bits stand, readers and writers do not agree.
+    wide = page.format[0] != FLOAT and any(bits > 16 and bits not in (32, 64) for bits in page.bits)
+    mixed = len(set(page.bits)) != 1 or len(set(page.format)) != 1 or page.format[0] not in (UNSIGNED, SIGNED, FLOAT)
+    if wide or mixed or page.depth > 1 or page.photometric not in (*_COLOURS, PALETTE, YCBCR):
         raise UnsupportedError(_named(page))
     if _is_pillows(page, layout):
         image, orientation = _by_pillow(layout.beginning_with(page), page)
@@ -135,7 +137,7 @@ def _preview(stream: bytes, page: Page, remarks: tuple[str, ...]) -> Read:
 
 def _is_pillows(page: Page, layout: Layout) -> bool:
     """Whether Pillow reads such a page truly: it takes some kinds for others, and says nothing."""
-    if len(set(page.bits)) != 1 or len(set(page.format)) != 1 or (layout.big and not layout.little):
+    if (layout.big and not layout.little) or page.compression not in LIBTIFFS:
         return False
     depth, number, photometric = page.bits[0], page.format[0], page.photometric
     if page.fill != 1 and (depth > 8 or page.extra):
@@ -199,8 +201,10 @@ def _by_tifffile(data: bytes, page: Page) -> tuple[npt.NDArray[Any], dict[str, A
         first: Any = file.pages[0]
         try:
             values = np.asarray(first.asarray(maxworkers=1))
-        except (NotImplementedError, KeyError) as error:  # of compressions that are not there
-            raise UnsupportedError(_named(page)) from error
+        except (NotImplementedError, KeyError, ValueError) as error:
+            if isinstance(error, ValueError) and "support" not in str(error):
+                raise
+            raise UnsupportedError(_named(page)) from error  # of compressions that are not there, say
         profile = first.iccprofile
     planes = (page.samples, *page.size) if page.planar == 2 and page.samples > 1 else None
     values = np.moveaxis(values.reshape(planes), 0, -1) if planes else values.reshape(*page.size, page.samples)

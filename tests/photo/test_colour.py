@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,14 @@ def test_broken_profiles_are_left_out_and_told(kind: str, profile: bytes) -> Non
     photo = load(encode(Image.fromarray(patches()), kind, icc_profile=profile, **options))
     np.testing.assert_array_equal(photo.pixels, plain.pixels)
     assert photo.remarks == (colour.BROKEN,)
+
+
+def test_large_profiles_of_pngs_are_read() -> None:
+    """As printers and scanners have them; Pillow by itself refuses a file with more than a megabyte."""
+    large = rgb_profile(PROPHOTO)
+    large = struct.pack(">I", 2**21) + large[4:] + bytes(2**21 - len(large))
+    photo = load(png(patches(), iCCP=b"p\0\0" + zlib.compress(large)))
+    assert np.abs(middles(photo.pixels) - as_srgb(middles(patches()) / 255, PROPHOTO)).max() <= 2
 
 
 def test_profiles_in_pieces_that_do_not_fit_together() -> None:

@@ -141,3 +141,18 @@ def test_any_damage_ends_in_a_photo_or_in_one_line(seed: int, options: dict[str,
 def test_markers_that_belong_there_are_left_alone() -> None:
     for options in KINDS:
         assert jpeg.without_stray_markers(encoded(**options)) == encoded(**options)
+
+
+def test_peculiar_kinds_are_named() -> None:
+    """Of 12 bits, lossless, JPEG-LS: sound files, but not of a kind that is read."""
+    import imagecodecs
+
+    deep = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60)
+    for data, words in (
+        (imagecodecs.jpeg8_encode(np.dstack([deep] * 3), bitspersample=12), "is a JPEG of 12 bits a channel"),
+        (imagecodecs.ljpeg_encode(deep, bitspersample=12), "is a lossless JPEG"),
+        (imagecodecs.jpegls_encode((deep >> 4).astype(np.uint8)), "is a JPEG-LS file"),
+    ):
+        with pytest.raises(ImageError, match=f"a.jpg: {words}, which is not read; save it as PNG"):
+            load(bytes(data), name="a.jpg")
+    assert jpeg.peculiar(encoded()) is None

@@ -134,16 +134,42 @@ def test_alpha(extra: Any, colours: int, planar: Any, dtype: str) -> None:
     check(data, np.broadcast_to(expected, (*SIZE, 3)) if colours == 1 else expected, off=3)
 
 
-@pytest.mark.parametrize("compression", ["lzw", "deflate", "packbits", "zstd", "lzma"])
 @pytest.mark.parametrize("predictor", [False, True])
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "zstd", "lzma"])
 @pytest.mark.parametrize("tile", [None, (16, 32)])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
 def test_compressions_predictors_and_tiles(dtype: str, tile: Any, predictor: bool, compression: Any) -> None:
-    if predictor and compression == "packbits":
-        pytest.skip("tifffile writes none")
     most = {"u1": 255, "u2": 65535, "f4": 1}[dtype]
     values = (np.rint(shades() * most) if most > 1 else shades()).astype(dtype)
     check(written(values, compression=compression, predictor=predictor, tile=tile), shades())
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_packbits(dtype: str) -> None:
+    values = np.rint(shades() * (255 if dtype == "u1" else 65535)).astype(dtype)
+    check(written(values, compression="packbits"), shades())
+
+
+@pytest.mark.parametrize("compression", ["jpeg2000", "jpegxl", "png", "webp", "lerc"])
+def test_compressions_that_libtiff_does_not_have(compression: Any) -> None:
+    lossless = {} if compression in ("png", "lerc") else {"compressionargs": {"lossless": True}}
+    if compression == "jpeg2000":
+        lossless = {"compressionargs": {"reversible": True}}
+    check(written(large(), compression=compression, **lossless), shades())
+
+
+def test_bilevel_faxes() -> None:
+    buffer = io.BytesIO()
+    black = shades()[..., 2] > 0.5
+    Image.fromarray(black).save(buffer, "TIFF", compression="group4")
+    check(buffer.getvalue(), black.astype(float))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "f4"])
+def test_cmyk_of_any_depth(dtype: str) -> None:
+    inks = np.dstack([shades(), shades()[..., 0] * 0])
+    values = inks if dtype == "f4" else np.rint(inks * (2.0 ** (8 * int(dtype[1])) - 1))
+    check(written(values.astype(dtype), photometric="separated"), 1 - shades(), off=2)
 
 
 @ORDERS
@@ -264,6 +290,7 @@ def test_without_a_preview_a_raw_file_is_refused_by_name() -> None:
         (np.zeros(SIZE, np.complex64), {"photometric": "minisblack"}, "complex"),
         (np.zeros((4, *SIZE), np.uint8), {"photometric": "minisblack", "volumetric": True}, "4 layers deep"),
         (np.zeros((*SIZE, 3), np.uint16), {"photometric": "logluv"}, "LogLuv"),
+        (np.zeros((*SIZE, 3), np.uint8), {"photometric": "ycbcr", "compression": "jpeg2000"}, "compression 34712"),
     ],
 )
 def test_what_is_no_photo_is_refused_with_what_it_is(values: np.ndarray, options: dict[str, Any], words: str) -> None:
