@@ -138,8 +138,8 @@ def test_search_and_order(page: Any, out: Path) -> None:
 def test_it_fits_a_phone_and_names_what_failed(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.select_option("#only", "failed")
-    assert page.inner_text(".failed .path") == "<b>bad.jpg"
-    assert "is empty" in page.inner_text(".failed .error")
+    assert page.text_content(".failed .path") == "<b>bad.jpg"
+    assert "is empty" in page.text_content(".failed .error")
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.emulate_media(color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light

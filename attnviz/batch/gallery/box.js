@@ -43,6 +43,17 @@ async function openBox(card, word) {
   }
 }
 
+// The box is closed: browsers tell it a moment later, when another photo may be open already.
+function leave() {
+  if (box.open || !opened) return;
+  opened.explorer?.close();
+  history.replaceState(null, "", location.pathname + location.search);
+  room.replaceChildren();
+  delete box.dataset.ready;
+  opened.card.querySelector(".photo").focus();
+  opened = null;
+}
+
 function turn(step) {
   const shown = showable(), next = shown[shown.indexOf(opened.card) + step];
   if (next) openBox(next);
@@ -64,17 +75,10 @@ function beginBox() {
   });
   document.getElementById("before").addEventListener("click", () => turn(-1));
   document.getElementById("after").addEventListener("click", () => turn(1));
-  document.getElementById("shut").addEventListener("click", () => box.close());
-  box.addEventListener("close", () => {
-    opened.explorer?.close();
-    history.replaceState(null, "", location.pathname + location.search);
-    room.replaceChildren();
-    delete box.dataset.ready;
-    opened.card.querySelector(".photo").focus();
-    opened = null;
-  });
+  document.getElementById("shut").addEventListener("click", () => { box.close(); leave(); });
+  box.addEventListener("close", leave);  // by escape too
   document.addEventListener("keydown", (event) => {
-    if (!opened || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input")) return;
+    if (!opened || !box.open || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input")) return;
     const step = { n: 1, p: -1 }[event.key];
     if (step) turn(step);
   });
