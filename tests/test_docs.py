@@ -116,7 +116,7 @@ def test_the_table_of_options_is_complete_and_right() -> None:
             told = re.search(r"\[default: (.*?)( there are)?(,.*)?\]", option.help or "")
             assert written == ("" if told is None else told[1] + (told[3] or "")), what
         if "-f" in names:
-            assert set(FORMATS) <= set(re.findall(r"`(\w+)`", effect))
+            assert set(FORMATS) <= set(re.findall(r"`([\w-]+)`", effect))
 
 
 def test_the_table_of_modes_agrees_with_the_command() -> None:

@@ -13,7 +13,7 @@ from attnviz.cli.network import Loading
 from attnviz.cli.options import batch_common_options, drawing_options, model_options
 from attnviz.cli.output import FAILED
 from attnviz.cli.progress import Interrupts, Meter
-from attnviz.cli.sources import page_sources
+from attnviz.cli.sources import mode_sources
 from attnviz.cli.types import File
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def command(
         raise click.UsageError("-o - is for one picture; give a folder", ctx)
     networks = [
         Loading(model=source.model, mode=source.mode, device=device, threads=1)
-        for source in page_sources(ctx, model, mode, modes, formats)
+        for source in mode_sources(ctx, model, mode, modes)
     ]
     given = checked(drawing)
 

@@ -15,7 +15,7 @@ from attnviz.cli.output import FAILED, complain, note
 from attnviz.cli.photos import label, may_be_read, read_photo
 from attnviz.cli.places import STDIN, result_folders
 from attnviz.cli.progress import Gauge
-from attnviz.cli.types import Name, Names
+from attnviz.cli.types import File, Name, Names
 from attnviz.errors import AttnvizError, one_line
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=File())
 @click.option("-o", "--out", metavar="DIR", help="Folder for the results.  [default: NAME-attention]")
 @check_model_options
 @click.option(

@@ -23,7 +23,20 @@ MODES = {
 }
 """In the order of usefulness. E_i is the encoder's output at cell i, E_:c its channel c, d the decoder's state."""
 
-FORMATS = ("png", "gif", "apng", "webp", "mp4", "html", "arrays")
+FORMATS = ("png", "gif", "overview", "jpg", "webp-stills", "apng", "webp", "mp4", "html", "pdf", "svg", "arrays")
+FILES = {
+    "gif": ("gif",),
+    "png": ("overview", "png"),
+    "webp": ("webp", "webp-stills"),
+    "apng": ("apng",),
+    "mp4": ("mp4",),
+    "html": ("html",),
+    "pdf": ("pdf",),
+    "svg": ("svg",),
+    "npz": ("npz", "arrays"),
+    "jpg": ("jpg",),
+}
+"""What a file named with `-o` may hold, by its suffix; the first unless `-f` says another."""
 FIGURE_FORMATS = ("pdf", "svg", "png")
 
 EVIDENCE_FORMATS = ("table", "json", "pdf")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
+from attnviz.cli.delivery import check_output, checked, deliver
 from attnviz.cli.options import common_options, drawing_options
 from attnviz.cli.output import Report, note
 from attnviz.cli.places import result_folders
+from attnviz.cli.results import Results
 from attnviz.cli.types import File
 from attnviz.cli.weights import SOURCE, check_source, trace_of, weights_options
-from attnviz.errors import ImageError, TraceError
+from attnviz.errors import ImageError
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", metavar="[TRACE.npz]", required=False, type=File())
+@click.argument("file", metavar="[TRACE.npz|FOLDER]", required=False, type=File())
 @click.option(
     "--image",
-    metavar="IMAGE",
+    metavar="IMAGE|FOLDER",
     type=File(),
-    help="The photo.  [default: the one the trace names, beside it or a folder up]",
+    help="The photo, or the folder it is in.  [default: the one the trace names, beside it or a folder up]",
 )
 @click.option(
     "-o",
     "--out",
-    metavar="DIR",
+    metavar="DIR|FILE",
     type=File(folder=True),
-    help="Folder for the results; - writes one file to standard output.",
+    help="Folder for the results, or one file by its suffix (out.gif, .png, .pdf, ...); - is standard output.",
 )
 @weights_options
 @drawing_options
@@ -55,46 +56,48 @@ def command(
 
     TRACE.npz is the file that 'attnviz render' writes, or one of another program in the same format. With --weights,
     any array of attention is drawn: (T, N), (T, h, w) or (L, H, T, N) for T words. The pictures go to the folder
-    PHOTO-attention/, named after the photo, and replace those of an earlier run.
+    PHOTO-attention/, named after the photo, and replace those of an earlier run. FOLDER is a folder of results: all its
+    traces are drawn again, into it unless -o says another.
     """
-    formats = check_output(ctx, out, formats, 1, as_json)
     check_source(ctx, file, options)
     source = {name: options.pop(name) for name in SOURCE}
+    results = Results() if file is None else Results.read(Path(file))
+    target = check_output(ctx, out, formats, 1, as_json, len(results.traces))
     drawing = checked(options)
-    trace, photo = _load(file, source, max_pixels)
-    file = file or source["weights"]
+    traces, photo, path = _load(results, source, max_pixels)
+    name = file or source["weights"]
     if not quiet:
-        _remark(trace, photo)
-    folder = None if out == STDOUT else result_folders([photo.name], out)[0]  # a file's own name
-    with Report(1, as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT) as report:
-        told = trace if drawing["pieces"] else trace.joined()
-        report.done(file, told, deliver([trace], photo, folder, formats, drawing), folder)
+        _remark(traces[0], photo)
+    into = target.folder or (None if results.folder is None else str(results.folder))
+    folder = Path() if target.file else result_folders([photo.name], into)[0]  # a file's own name
+    with Report(1, as_json=as_json, quiet=quiet, captions_to_error=target.is_stdout) as report:
+        told = traces[0] if drawing["pieces"] else traces[0].joined()
+        files = deliver(traces, photo, target, folder, drawing, path)
+        report.done(name, told, files, None if target.file else folder)
     return report.status
 
 
-def _load(file: str | None, source: dict[str, Any], max_pixels: int) -> tuple[Trace, Photo]:
-    """The trace to draw, and its photo."""
+def _load(results: Results, source: dict[str, Any], max_pixels: int) -> tuple[list[Trace], Photo, str]:
+    """The traces to draw, their photo, and its path."""
     from attnviz.photo.image import load
-    from attnviz.trace import Trace
 
-    if file is None:
-        photo = load(source["image"], max_pixels=max_pixels)
-        return trace_of(photo, source), photo
-    trace = Trace.load(file)
-    if not len(trace):
-        raise TraceError(f"{file}: the trace has no steps, so there is nothing to draw; give another")
-    return trace, load(source["image"] or _find_photo(Path(file), trace), max_pixels=max_pixels)
+    image = source["image"]
+    if not results.traces:
+        photo = load(image, max_pixels=max_pixels)
+        return [trace_of(photo, source)], photo, image
+    traces = results.load()
+    if image and Path(image).is_dir():
+        image = _photo_in(Path(image), traces[0])
+    path = str(image or results.find_photo(traces[0]))
+    return traces, load(path, max_pixels=max_pixels), path
 
 
-def _find_photo(file: Path, trace: Trace) -> Path:
-    """The photo that the trace names: beside the trace, a folder up, or in the current folder."""
-    if trace.image is None:
-        raise ImageError(f"{file}: does not name its photo; give it with --image")
-    name = Path(trace.image.name).name
-    for folder in (file.parent, file.parent.parent, Path()):
-        if isfile(folder / name):  # noqa: PTH113 - Path.is_file raises for a name that is too long
-            return folder / name
-    raise ImageError(f"{file}: its photo {name} is not beside it; give it with --image")
+def _photo_in(folder: Path, trace: Trace) -> Path:
+    """The photo that a trace names, in the folder that was given. Raises ImageError where it is not there."""
+    name = "" if trace.image is None else Path(trace.image.name).name
+    if not name or not isfile(folder / name):  # noqa: PTH113 - Path.is_file raises for a name that is too long
+        raise ImageError(f"{folder}: holds no photo {name}".rstrip() + "; give the photo itself with --image")
+    return folder / name
 
 
 def _remark(trace: Trace, photo: Photo) -> None:

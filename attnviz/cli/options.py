@@ -100,7 +100,9 @@ _MODEL = (
         "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
     ),
     click.option(
-        "--modes", type=Names("mode", MODES, repeats=False), help="For the page (-f html): modes to switch between."
+        "--modes",
+        type=Names("mode", MODES, repeats=False),
+        help="Several score functions side by side, with the first one's words.",
     ),
 )
 
@@ -110,7 +112,7 @@ _DRAWING = (
         "--format",
         "formats",
         type=Names("format", FORMATS),
-        default="png,gif",
+        default="png,gif,overview",
         show_default=True,
         help="What to write: " + ", ".join(FORMATS) + ".",
     ),
@@ -136,7 +138,7 @@ _DRAWING = (
         "--opacity", metavar="X", type=click.FloatRange(0, 1), help="Of the strongest colour.  [default: the style's]"
     ),
     click.option("--cells", is_flag=True, help="Draw the model's grid as it is, without interpolation."),
-    click.option("--labels", is_flag=True, help="Put the sentence and the colour bar into the PNGs too."),
+    click.option("--labels", is_flag=True, help="Put the sentence and the colour bar into the stills too."),
     click.option("--pieces", is_flag=True, help="Draw a tokenizer's pieces of words, instead of whole words."),
     click.option("--relative", is_flag=True, help="Divide each word's map by the mean of all: what they share goes."),
     click.option(

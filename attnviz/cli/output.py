@@ -115,10 +115,12 @@ class Report:
             self._advance()
 
     def done(self, name: str, trace: Trace, files: Sequence[Path], folder: Path | None) -> None:
-        """A photo is finished; `folder` is None where the picture went to standard output."""
+        """A photo is finished; `folder` is None where only one file was written, or to standard output."""
         summary = trace.summary()
         if self._json:
             place = {"folder": None if folder is None else str(folder), "files": [file.name for file in files]}
+            if folder is None and files:
+                place["folder"] = str(files[0].parent)
             self._results.append({"source": name, **place, **summary})
         else:
             say(one_line(f"{name}: {trace.caption}"), err=self._captions_to_error)
@@ -127,6 +129,8 @@ class Report:
                 note(f"{name}: {remark}")
             if folder is not None and self._bar is None:
                 note(f"{name}: {len(files)} files in {folder}{os.sep}")
+            elif folder is None and files:
+                note(f"{name}: {files[0]}")
         self._done += 1
         self._place = self._place if folder is None else folder.parent
         self._advance()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from attnviz.cli.delivery import STDOUT, check_output, checked, deliver
+from attnviz.cli.delivery import check_output, checked, deliver
 from attnviz.cli.network import Loading
 from attnviz.cli.options import asked_of, common_options, drawing_options, model_options
 from attnviz.cli.output import Report
 from attnviz.cli.photos import label, may_be_read, read_photo
 from attnviz.cli.places import STDIN, result_folders
-from attnviz.cli.sources import compared, page_sources
+from attnviz.cli.sources import compared, mode_sources
 from attnviz.cli.types import File
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ BATCH_PIXELS = 50_000_000
 
 
 class Job(NamedTuple):
-    """A photo as the user named it, the folder of its results, and its pixels."""
+    """A photo as the user named it and as messages do, the folder of its results, and its pixels."""
 
+    image: str
     name: str
     folder: Path
     photo: Photo
@@ -38,9 +39,9 @@ class Job(NamedTuple):
 @click.option(
     "-o",
     "--out",
-    metavar="DIR",
+    metavar="DIR|FILE",
     type=File(folder=True),
-    help="Folder for the results; - writes one file to standard output.",
+    help="Folder for the results, or one file by its suffix (out.gif, .png, .pdf, ...); - is standard output.",
 )
 @model_options
 @drawing_options
@@ -63,30 +64,32 @@ def command(
 ) -> int:
     """Describe photos and draw where the network looks at each word.
 
-    Results of photo.jpg go to the folder photo-attention/: a PNG per word, attention.gif, trace.npz (all numbers) and
-    summary.json. With -o and one photo they go to DIR itself, with several photos to a folder for each in DIR. - as
-    IMAGE reads standard input. A photo that fails is named, and the others are done.
+    Results of photo.jpg go to the folder photo-attention/: a PNG per word, overview.png, attention.gif, trace.npz (all
+    numbers) and summary.json. With -o and one photo they go to DIR itself, with several photos to a folder for each in
+    DIR; with -o FILE only that file is written, such as out.gif or out.png (the overview). - as IMAGE reads standard
+    input. A photo that fails is named, and the others are done.
     """
     if images.count(STDIN) > 1:
         raise click.UsageError("standard input can be read only once; give - once", ctx)
-    formats = check_output(ctx, out, formats, len(images), as_json)
-    folders = result_folders(images, None if out == STDOUT else out)
+    target = check_output(ctx, out, formats, len(images), as_json, len(modes or ("",)))
+    folders = result_folders(images, target.folder)
     asked = asked_of(options)
     networks = [
         Loading(model=source.model, mode=source.mode, device=device, threads=options["threads"])
-        for source in page_sources(ctx, model, mode, modes, formats)
+        for source in mode_sources(ctx, model, mode, modes)
     ]
-    report = Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=out == STDOUT)
+    report = Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=target.is_stdout)
     with networks[0], report:
         if may_be_read(images):
             networks[0].start()
         drawing = checked(options)
         for jobs in _batches(_read(images, folders, max_pixels, report)):
             for job, traces in zip(jobs, compared(networks, [job.photo for job in jobs], asked), strict=True):
-                folder = None if out == STDOUT else job.folder
                 with report.photo(job.name):
                     told = traces[0] if drawing["pieces"] else traces[0].joined()
-                    report.done(job.name, told, deliver(traces, job.photo, folder, formats, drawing), folder)
+                    source = None if job.image == STDIN else job.image
+                    files = deliver(traces, job.photo, target, job.folder, drawing, source)
+                    report.done(job.name, told, files, None if target.file else job.folder)
     return report.status
 
 
@@ -94,7 +97,7 @@ def _read(images: Sequence[str], folders: Sequence[Path], max_pixels: int, repor
     """The photos that can be read; the others are reported."""
     for image, folder in zip(images, folders, strict=True):
         with report.photo(label(image)):
-            yield Job(label(image), folder, read_photo(image, max_pixels))
+            yield Job(image, label(image), folder, read_photo(image, max_pixels))
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:

@@ -69,15 +69,11 @@ def chosen_modes(ctx: click.Context, mode: str | None, modes: tuple[str, ...] | 
     return (mode,) if mode is not None else modes
 
 
-def page_sources(
-    ctx: click.Context, model: str, mode: str | None, modes: tuple[str, ...] | None, formats: Sequence[str]
-) -> list[Source]:
-    """The networks of a command that draws one, or for a page one for each mode. Raises click.UsageError."""
+def mode_sources(ctx: click.Context, model: str, mode: str | None, modes: tuple[str, ...] | None) -> list[Source]:
+    """The networks of a command: one, or one for each mode. Raises click.UsageError."""
     chosen_modes(ctx, mode, modes)
     if modes is None:
         return [Source(model, mode)]
-    if "html" not in formats:
-        raise click.UsageError("--modes is for the page; add -f html, or compare them with 'attnviz figure'", ctx)
     return sources([model], modes)
 
 

@@ -40,8 +40,10 @@ def save(evidence: Evidence, folder: str | os.PathLike[str], more: Mapping[str, 
         with output_errors(out.path / "trace.npz"):
             evidence.trace.save(out.reserve("trace.npz"))
         same = _same(out.earlier.get("trace"), summary)
-        options = {"options": out.earlier["options"]} if same and "options" in out.earlier else {}
-        return out.commit({"attnviz": __version__, "trace": summary, **options}, keep=same)[: len(files) + 1]
+        kept: dict[str, Any] = {
+            name: out.earlier[name] for name in ("options", "photo") if same and name in out.earlier
+        }
+        return out.commit({"attnviz": __version__, "trace": summary, **kept}, keep=same)[: len(files) + 1]
 
 
 def _same(earlier: Any, summary: Mapping[str, Any]) -> bool:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnviz.render.heatmap import THRESHOLD
+from attnviz.render.heatmap import THRESHOLD, Scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
-    from attnviz.render.heatmap import Scale
+PARTS = Scale("parts", 1.0)  # for pictures side by side that have a scale of their own each: parts of its top
 
 GREY = 150  # the photo value that the bar's colours lie on, as they lie on the photo in the picture
 
@@ -32,6 +32,12 @@ TITLES = {
         "× uniform · own scale each step",
         "× uniform · own scale",
         "own scale",
+    ),
+    "parts": (
+        "attention, % of each picture's largest (above it, times uniform)",
+        "% of each picture's largest",
+        "% of its largest",
+        "own scales",
     ),
 }
 
@@ -53,6 +59,8 @@ def ticks(scale: Scale) -> list[tuple[float, str]]:
         values = [scale.bottom * 2**number for number in range(count + 1)]
         signs = ["≤", *[""] * (count - 1), "≥" if scale.clipped else ""]
         return [(scale.position(value), f"{sign}{value:g}") for sign, value in zip(signs, values, strict=True)]
+    if scale.name == PARTS.name:
+        return [(part / 4, f"{25 * part} %" if part else "0") for part in range(5)]
     rough = scale.top / 5
     power = 10.0 ** math.floor(math.log10(rough))
     pitch = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)

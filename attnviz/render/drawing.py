@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnviz._version import __version__
 from attnviz.errors import ConfigError
 from attnviz.photo.image import Photo, Source, load
-from attnviz.render.folder import Folder, output_errors
+from attnviz.render.folder import Folder, output_errors, way_to
+from attnviz.render.names import endings
 from attnviz.render.options import DrawOptions, options_from
 from attnviz.render.parallel import ordered
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers import WRITERS, Job, Writer
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
     from pathlib import Path
 
     from attnviz.trace import Trace
 
-FORMATS = ("png", "gif")
+FORMATS = ("png", "gif", "overview")
 
 
 def draw(
@@ -30,6 +31,7 @@ def draw(
     *,
     formats: Sequence[str] = FORMATS,
     compare: Sequence[Trace] = (),
+    photo_path: str | None = None,
     **options: Any,
 ) -> list[Path]:
     """Draws a trace into a folder: pictures and animations, `trace.npz` and `summary.json`.
@@ -42,7 +44,9 @@ def draw(
         image: the photo, as `attnviz.photo.image.load` takes it (a path, bytes, a PIL image, an array), or a Photo.
         out: the folder.
         formats: names in WRITERS.
-        compare: traces of the same photo and words, of other modes or models; the page ("html") switches between them.
+        compare: traces of the same photo and words, of other modes or models: the overview has a row for each,
+            animations show them side by side, the page ("html") holds all, and stills have a file for each.
+        photo_path: where the photo lies, for an `image` that is no path; the summary keeps the way to it.
         options: the fields of DrawOptions.
 
     Returns:
@@ -60,10 +64,18 @@ def draw(
     with Folder(out) as folder:
         for writer in writers:
             _run(folder, list(writer.jobs(pictures)), chosen.threads)
-        with output_errors(folder.path / "trace.npz"):
-            trace.save(folder.reserve("trace.npz"))
+        for ending, one in zip(endings(pictures.names), (trace, *compare), strict=True):
+            with output_errors(folder.path / f"trace{ending}.npz"):
+                one.save(folder.reserve(f"trace{ending}.npz"))
+        source = photo_path or (os.fspath(image) if isinstance(image, str | os.PathLike) else None)
+        way = None if source is None else way_to(source, folder.path)
         return folder.commit(
-            {"attnviz": __version__, "trace": chosen.told(trace).summary(), "options": chosen.to_dict()}
+            {
+                "attnviz": __version__,
+                "trace": chosen.told(trace).summary(),
+                "options": chosen.to_dict(),
+                **({} if way is None else {"photo": way}),
+            }
         )
 
 
@@ -81,7 +93,7 @@ def write(
     Args:
         trace, image, compare, options: as for `draw`.
         stream: gets the file; it need not be seekable.
-        format: a name in WRITERS. "png" gives a file for each step, so `steps` must choose one.
+        format: a name in WRITERS. Stills, such as "png", are a file for each step, so `steps` must choose one.
 
     Raises:
         AttnvizError: as for `draw`.
@@ -90,7 +102,7 @@ def write(
     writer = _writer(format)
     jobs = list(writer.jobs(_pictures(trace, image, options_from(DrawOptions, options, "draw"), compare)))
     if len(jobs) != 1:
-        raise ConfigError(f"{format}: {len(jobs)} steps make {len(jobs)} files; choose one step")
+        raise ConfigError(f"{format}: would be {len(jobs)} files; choose one step, and one mode")
     with output_errors("output"):
         jobs[0].write(stream)
 

@@ -14,6 +14,7 @@ from attnviz.errors import OutputError
 from attnviz.render.names import is_ours
 
 SUMMARY = "summary.json"
+MOST_UP = 3  # folders
 MAX_SUMMARY = 64 * 2**20  # bytes; a longer file is no summary of ours
 
 
@@ -39,7 +40,7 @@ class Folder:
         with output_errors(self.path):
             self._make()
         try:
-            self.earlier = self._read_earlier()
+            self.earlier = read_summary(self.path)
         except BaseException:
             self._clean()
             raise
@@ -95,23 +96,6 @@ class Folder:
             missing = missing.parent
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def _read_earlier(self) -> dict[str, Any]:
-        """The summary of an earlier run, empty without one."""
-        path = self.path / SUMMARY
-        try:
-            if path.stat().st_size > MAX_SUMMARY:
-                raise ValueError
-            summary = json.loads(path.read_bytes())
-            files = summary["files"]
-            if "attnviz" not in summary or not isinstance(files, list):
-                raise ValueError
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            message = f"{path}: was not written by attnviz, so it is left alone; choose another output folder"
-            raise OutputError(message) from None
-        return dict(summary)
-
     def _clean(self, folders: bool = True) -> None:
         for path in self._temporary.values():
             with suppress(OSError):
@@ -120,6 +104,36 @@ class Folder:
         for path in self._made if folders else ():
             with suppress(OSError):
                 path.rmdir()
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The summary in a folder of results, empty without one. Raises OutputError for one that attnviz did not write."""
+    path = folder / SUMMARY
+    try:
+        if path.stat().st_size > MAX_SUMMARY:
+            raise ValueError
+        summary = json.loads(path.read_bytes())
+        files = summary["files"]
+        if "attnviz" not in summary or not isinstance(files, list):
+            raise ValueError
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        message = f"{path}: was not written by attnviz, so it is left alone; choose another output folder"
+        raise OutputError(message) from None
+    return dict(summary)
+
+
+def way_to(photo: str, folder: Path) -> str | None:
+    """The way from a folder of results to the photo, for `attnviz draw FOLDER`; None where it would lead far away.
+
+    Results are passed on, and then a long way would only tell others how somebody's disk is laid out.
+    """
+    try:
+        way = Path(os.path.relpath(photo, folder))
+    except ValueError:  # on another drive, or no path
+        return None
+    return way.as_posix() if way.parts.count(os.pardir) <= MOST_UP and Path(photo).name else None
 
 
 class output_errors:  # noqa: N801 - used like a function

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from attnviz.photo.frame import Frame
+    from attnviz.trace import Trace
 
 SCALES = {
     "log": "from 1 to 64 times uniform, each doubling the same step; one for all words, photos, modes and models",
@@ -105,8 +106,22 @@ def scales(name: str, density: npt.NDArray[np.floating], steps: Sequence[int], f
     Returns:
         One scale for each of `steps`; the same one for all of them, except in "step".
     """
+    return scales_of_peaks(name, peaks(density, steps, frame))
+
+
+def peaks(density: npt.NDArray[np.floating], steps: Sequence[int], frame: Frame) -> list[float]:
+    """The largest density of each drawn step, padding left out."""
     drawn = density[np.asarray(steps, np.intp)] * (frame.coverage() > 0)
-    return scales_of_peaks(name, [float(peak) for peak in drawn.max(axis=(1, 2))])
+    return [float(peak) for peak in drawn.max(axis=(1, 2))]
+
+
+def common_scales(
+    name: str, traces: Sequence[Trace], frames: Sequence[Frame], steps: Sequence[int]
+) -> list[list[Scale]]:
+    """For each of several traces of a photo the scale of each drawn step; "shared" is one for all of them."""
+    found = [peaks(trace.density, steps, frame) for trace, frame in zip(traces, frames, strict=True)]
+    every = iter(scales_of_peaks(name, [peak for of_one in found for peak in of_one]))
+    return [[next(every) for _ in of_one] for of_one in found]
 
 
 def scales_of_peaks(name: str, peaks: Sequence[float]) -> list[Scale]:

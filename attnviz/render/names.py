@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 MAX_BYTES = 100  # of a token in a name; the whole name stays far below 255, and below 143 as encrypted folders want
 
 # What attnviz may have written into a folder: only such names are ever replaced or removed there.
+_NAME = r"[^/\\:\0]+"
 _OURS = re.compile(
-    r"step-[0-9]{2,6}-[^/\\:\0]+\.png|attention\.(?:gif|apng|webp|mp4|html)|heatmaps\.npz|trace\.npz|summary\.json|evidence\.(?:json|pdf)"
+    rf"step-[0-9]{{2,6}}-{_NAME}\.(?:png|jpg|webp)"
+    r"|overview\.png|attention\.(?:gif|apng|webp|mp4|html|pdf|svg)"
+    rf"|(?:heatmaps|trace)(?:-{_NAME})?\.npz"
+    r"|summary\.json|evidence\.(?:json|pdf)"
 )
 
 
@@ -17,6 +22,15 @@ def step_name(step: int, token: str, count: int, suffix: str) -> str:
     """`step-03-dog.png`: the number keeps names apart and in order, the word is for people."""
     digits = max(2, len(str(count - 1)))
     return f"step-{step:0{digits}d}-{slug(token)}{suffix}"
+
+
+def endings(names: Sequence[str]) -> list[str]:
+    """What the file names of compared traces end in, by what tells these apart: nothing for the first, "-dot", ..."""
+    found = [""]
+    for number, name in enumerate(names[1:], 2):
+        ending = f"-{slug(name)}"
+        found.append(ending if ending not in found else f"{ending}-{number}")
+    return found
 
 
 def slug(token: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,18 +12,17 @@ from PIL import Image
 
 from attnviz.errors import ImageError
 from attnviz.photo.frame import Frame
-from attnviz.render.compare import check_words
-from attnviz.render.contour import KEYS, Contours
-from attnviz.render.heatmap import Scale, scales
-from attnviz.render.overlay import Overlay, dimmed, table
-from attnviz.render.strip import BACKGROUND, MIN_WIDTH, Strip
+from attnviz.render.board import GAP, Board, columns_for
+from attnviz.render.compare import check_words, names_of
+from attnviz.render.heatmap import common_scales
+from attnviz.render.panel import Panel, legend
+from attnviz.render.strip import Strip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attnviz.photo.image import Photo
     from attnviz.render.options import DrawOptions
-    from attnviz.render.strip import Key
     from attnviz.trace import Trace
 
 Bytes = npt.NDArray[np.uint8]
@@ -58,7 +56,7 @@ class Pictures:
         trace: its frame, or without one the whole photo stretched over the grid.
         photo: the photo, or a smaller or larger copy of it.
         options: how to draw.
-        compared: further traces of the photo, with the same words, for formats that show several.
+        compared: further traces of the photo, with the same words.
 
     Raises:
         ImageError: the photo has another shape than the one a trace was made from.
@@ -71,22 +69,22 @@ class Pictures:
         self.name = photo.name if trace.image is None else trace.image.name
         self.traces = (trace, *compared)
         check_words(self.traces)
-        for other in compared:
-            if other.frame is not None:
-                check_shape(photo, other.frame)
-        self.frame = trace.frame or Frame.stretch(photo.size, photo.size, trace.grid)
+        self.names = names_of(self.traces) if compared else []
+        """What tells compared traces apart; none of a single trace."""
+        self.frames = [one.frame or Frame.stretch(photo.size, photo.size, one.grid) for one in self.traces]
+        for frame in self.frames:
+            check_shape(photo, frame)
+        self.frame = self.frames[0]
         self.steps = options.chosen(len(trace))
-        check_shape(photo, self.frame)
         pixels = resized(photo.pixels, options.size)
         self.pixels = pixels  # the photo as it is
         self.size: Size = (pixels.shape[0], pixels.shape[1])
-        self._density = trace.density
-        self.scales = scales(options.scale, self._density, self.steps, self.frame)
-        seen = self.frame.seen(self.size)
-        self._base = dimmed(pixels, seen)
+        self.all_scales = common_scales(options.scale, self.traces, self.frames, self.steps)
+        """For each trace the scales of the drawn steps; a shared one is shared by all traces."""
+        self.scales = self.all_scales[0]
         self.legend = legend(options)
-        self._painter = self._paint_on(self._base, seen)
-        self.blank = self._painter.blank  # the picture of no attention at all
+        self._panels: dict[tuple[int, int | None], Panel] = {}
+        self._boards: dict[int, Board] = {}
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -96,6 +94,24 @@ class Pictures:
         """Whether PNGs have a strip: asked for, or because a scale of their own must be said."""
         return self.options.labels or self.options.scale == "step"
 
+    def panel(self, number: int, longest: int | None = None) -> Panel:
+        """What paints a trace, at the pictures' size or with a longest side of so many pixels."""
+        key = number, longest
+        if key not in self._panels:
+            pixels, scales = resized(self.pixels, longest), self.all_scales[number]
+            panel = Panel(self.traces[number], self.frames[number], pixels, self.steps, scales, self.options)
+            self._panels[key] = panel
+        return self._panels[key]
+
+    def small(self, longest: int) -> Bytes:
+        """(H, W, 3) uint8: the photo as it is, with a longest side of so many pixels at most."""
+        return resized(self.pixels, longest)
+
+    @property
+    def blank(self) -> Bytes:
+        """(H, W, 3) uint8: the picture of no attention at all."""
+        return self.panel(0).blank
+
     def density(self, index: int, share: float = 1.0) -> Floats:
         """(H, W) float32 on the picture's pixels, in times uniform, NaN where the model saw nothing.
 
@@ -103,45 +119,49 @@ class Pictures:
             index: which of the drawn steps.
             share: below 1, that much of it and the rest of the step drawn before.
         """
-        grid = self._density[self.steps[index]]
-        if share < 1:
-            grid = np.float32(share) * grid + np.float32(1 - share) * self._density[self.steps[index - 1]]
-        return self.frame.upsample(grid, self.size, self.options.cells)
+        return self.panel(0).density(index, share)
 
-    def overlay(self, index: int, share: float = 1.0) -> Bytes:
+    def overlay(self, index: int) -> Bytes:
         """(H, W, 3) uint8: the photo with a step's heatmap."""
-        return self._painter.paint(self.density(index, share), self._scale(index, share))[0]
+        return self.panel(0).paint(index)[0]
 
     def samples(self, count: int) -> Bytes:
-        """(n, 3) uint8, n about `count` at most: pixels of the photo, and the painted ones of all steps."""
-        stride = max(1, round((math.prod(self.size) * (len(self) + 1) / count) ** 0.5))
-        grid = slice(stride // 2 if min(self.size) > stride else 0, None, stride)
-        base = self._base[grid, grid]
-        size = (base.shape[0], base.shape[1])
-        # What was seen at this size, as the densities have it: a part of the whole mask may be off by a pixel.
-        painter = self._paint_on(base, self.frame.seen(size))
-        densities = self.frame.upsample(self._density[list(self.steps)], size, self.options.cells)
-        painted = [painter.paint(density, scale)[0] for density, scale in zip(densities, self.scales, strict=True)]
-        blank = painter.blank
-        return np.concatenate([blank.reshape(-1, 3), *(part[(part != blank).any(axis=2)] for part in painted)])
+        """(n, 3) uint8, n about `count` at most: pixels of the animation's photo, and the painted ones of all steps."""
+        return np.concatenate([panel.samples(count // len(self.traces)) for panel in self._film_panels])
 
-    def picture(self, index: int) -> Bytes:
-        """(H, W, 3) uint8, as in a PNG of its own: the overlay, with a strip where there is to be one."""
-        return self._with_strip(index, 1.0, self._label) if self.labelled else self.overlay(index)
+    def picture(self, index: int, number: int = 0) -> Bytes:
+        """(H, W, 3) uint8, as in a file of its own: the overlay, with a strip where there is to be one.
+
+        Args:
+            index: which of the drawn steps.
+            number: of which trace.
+        """
+        return self._board(number).draw(index) if self.labelled else self.panel(number).paint(index)[0]
+
+    def empty_picture(self, number: int = 0) -> Bytes:
+        """A still picture with no attention and no words in it: what the others of a trace have in common."""
+        return self._board(number).empty if self.labelled else self.panel(number).blank
+
+    def _board(self, number: int) -> Board:
+        """Draws a trace's pictures with a strip below."""
+        if number not in self._boards:
+            strip = partial(self._strip, sentence=self.options.labels)
+            self._boards[number] = Board([self.panel(number)], (), strip, self.steps)
+        return self._boards[number]
+
+    @cached_property
+    def film(self) -> Board:
+        """Draws an animation's frames: the word in every trace, and the sentence below."""
+        return Board(self._film_panels, self.names, self._strip, self.steps)
 
     def still(self, still: Still) -> Bytes:
         """(H, W, 3) uint8: a frame of an animation, of the same size for all."""
-        return self._with_strip(still.index, still.share, self._caption)
-
-    @property
-    def empty_picture(self) -> Bytes:
-        """A PNG's picture with no attention and no words in it: what the others have in common."""
-        return self._canvas(self._label.height) if self.labelled else self.blank
+        return self.film.draw(still.index, still.share)
 
     @property
     def empty_still(self) -> Bytes:
         """An animation's frame with no attention and no words in it."""
-        return self._canvas(self._caption.height)
+        return self.film.empty
 
     @cached_property
     def stills(self) -> list[Still]:
@@ -156,56 +176,18 @@ class Pictures:
             stills.append(Still(index, 1.0, left - count * FADE_STEP))
         return stills
 
-    def _paint_on(self, base: Bytes, seen: npt.NDArray[np.bool_]) -> Overlay | Contours:
-        """What paints densities of the base's size over it."""
-        if isinstance(self.legend, np.ndarray):
-            return Overlay(base, self.legend)
-        return Contours(base, seen, self.options.strength, self.options.cells)
-
     @cached_property
-    def _caption(self) -> Strip:
-        return self._strip(sentence=True)
+    def _film_panels(self) -> list[Panel]:
+        """A panel for each trace, so small that all of them together are no larger than one picture may be."""
+        count = len(self.traces)
+        columns = columns_for(count, self.size)
+        most = max(columns, -(-count // columns))
+        limit = self.options.size if isinstance(self.options.size, int) else max(self.size)
+        longest = None if count == 1 else max(1, min(max(self.size), limit // most - GAP))
+        return [self.panel(number, longest) for number in range(count)]
 
-    @cached_property
-    def _label(self) -> Strip:
-        return self._caption if self.options.labels else self._strip(sentence=False)
-
-    def _strip(self, sentence: bool) -> Strip:
-        width = max(self.size[1], MIN_WIDTH)
+    def _strip(self, width: int, sentence: bool = True) -> Strip:
         return Strip(self.trace.tokens, self.trace.logprobs, width, self.legend, sentence, self.steps[-1] + 1)
-
-    def _scale(self, index: int, share: float = 1.0) -> Scale:
-        scale = self.scales[index]
-        if share == 1 or scale.name != "step":
-            return scale
-        return Scale(scale.name, share * scale.top + (1 - share) * self.scales[index - 1].top)
-
-    @property
-    def place(self) -> tuple[slice, slice]:
-        """Rows and columns of the photo in a picture with a strip."""
-        height, width = self.size
-        left = (max(width, MIN_WIDTH) - width) // 2
-        return slice(height), slice(left, left + width)
-
-    def _canvas(self, below: int) -> Bytes:
-        height, width = self.size
-        canvas = np.empty((height + below, max(width, MIN_WIDTH), 3), np.uint8)
-        canvas[:] = BACKGROUND
-        canvas[self.place] = self.blank
-        return canvas
-
-    def _with_strip(self, index: int, share: float, strip: Strip) -> Bytes:
-        scale = self._scale(index, share)
-        overlay, lines = self._painter.paint(self.density(index, share), scale)
-        canvas = self._canvas(strip.height)
-        canvas[self.place] = overlay
-        canvas[self.size[0] :] = strip.draw(self.steps[index], scale, lines)
-        return canvas
-
-
-def legend(options: DrawOptions) -> Bytes | Sequence[Key]:
-    """What explains the colours: the overlay's table (see `overlay`), or the keys of contour lines."""
-    return KEYS if options.style == "contour" else table(options.style, options.cmap, options.strength)
 
 
 def resized(pixels: Bytes, longest: int | str | None) -> Bytes:

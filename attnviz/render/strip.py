@@ -15,6 +15,7 @@ from attnviz.render import colorbar
 from attnviz.render.fonts import has_raqm
 from attnviz.render.heatmap import DEFAULT, Scale
 from attnviz.render.text import Word, fitted, is_rtl, line_height, printable, word
+from attnviz.trace.wording import UNSURE, UNSURE_MARK, unsure
 
 MIN_WIDTH = 320  # of a strip, and so of every picture that has one; below it numbers and words would not fit
 BACKGROUND = (24, 24, 28)
@@ -26,6 +27,7 @@ FAINT = (158, 158, 168)
 PLAIN = (72, 72, 80)  # a bar that stands for no colours
 
 ROOMY = 400  # pixels; narrower strips say things shortly
+NOTE = f"word{UNSURE_MARK} had p < {UNSURE:g}"
 NO_LINES = "too even for lines"
 
 LEAST_SIZE = 12  # pixels; smaller letters are not legible
@@ -100,7 +102,7 @@ class Strip:
         self._places: list[Place] = []
         self._lines = 0
         if sentence:
-            self._lay_out([printable(token) for token in tokens[:drawn]], size)
+            self._lay_out(marked(tokens, logprobs)[:drawn], size)
         self._block = self._lines * self._pitch + self._pad // 2 if sentence else 0
         self._bar = max(8, round(self._small * 0.8))
         row = line_height(self._small)
@@ -110,13 +112,14 @@ class Strip:
     def _pitch(self) -> int:
         return line_height(self._size) + max(2, self._size // 8)
 
-    def draw(self, step: int, scale: Scale, levels: Sequence[float] = ()) -> npt.NDArray[np.uint8]:
-        """(height, width, 3) uint8 for one step.
+    def draw(self, step: int | None, scale: Scale, levels: Sequence[float] | None = ()) -> npt.NDArray[np.uint8]:
+        """(height, width, 3) uint8 for one step, or for a sheet of all.
 
         Args:
-            step: its index among the tokens.
+            step: its index among the tokens; None for the whole sentence.
             scale: of the colour bar.
-            levels: of a contour picture, the density at each key's line; none where there are no lines.
+            levels: of a contour picture, the density at each key's line; none where there are no lines; None for
+                several pictures, with lines of their own.
         """
         canvas = Image.new("RGB", (self.width, self.height), BACKGROUND)
         if self._places:
@@ -127,13 +130,13 @@ class Strip:
             self._draw_threshold(canvas, y, scale, note)
             bar = colorbar.gradient(scale, self._legend, (self._bar, self._room))
         else:
-            self._draw_keys(canvas, y, scale, self._legend if levels else (), note)
+            self._draw_keys(canvas, y, scale, self._legend if levels or levels is None else (), note)
             bar = np.full((self._bar, self._room, 3), PLAIN, np.uint8)
         self._draw_bar(canvas, y + line_height(self._small), scale, bar)
         if not isinstance(self._legend, np.ndarray):
             pen = ImageDraw.Draw(canvas)
             top = y + line_height(self._small)
-            for key, level in zip(self._legend, levels, strict=False):
+            for key, level in zip(self._legend, levels or (), strict=False):
                 x = self._pad + round(scale.position(level) * (self._room - 1))
                 pen.line((x, top, x, top + self._bar - 1), fill=key.colour, width=3 * self._stroke)
         return np.asarray(canvas)
@@ -176,20 +179,26 @@ class Strip:
             places += [Place(number, xs[index], item) for index, item in enumerate(line)]
         return places
 
-    def _draw_sentence(self, canvas: Image.Image, step: int) -> None:
-        first = max(0, self._places[step].line - self._lines + 1)  # the lines scroll where they are too many
+    def _draw_sentence(self, canvas: Image.Image, step: int | None) -> None:
+        last = len(self._places) - 1 if step is None else step
+        # The lines scroll where they are too many; of a whole sentence the first ones are shown.
+        first = 0 if step is None else max(0, self._places[step].line - self._lines + 1)
         pen = ImageDraw.Draw(canvas)
-        for index, place in enumerate(self._places[: step + 1]):
-            if place.line < first:
+        for index, place in enumerate(self._places[: last + 1]):
+            if not first <= place.line < first + self._lines:
                 continue
             y = self._pad + (place.line - first) * self._pitch
             if index == step:
                 edge = round(self._size * 0.18)
                 box = (place.x - edge, y, place.x + place.word.width + edge, y + line_height(self._size))
                 pen.rounded_rectangle(box, radius=edge + 1, fill=MARK)
-            place.word.paste(canvas, (place.x, y), MARKED_TEXT if index == step else PAST)
+            place.word.paste(
+                canvas, (place.x, y), MARKED_TEXT if index == step else PAST if step is not None else BRIGHT
+            )
 
-    def _note(self, step: int) -> str:
+    def _note(self, step: int | None) -> str:
+        if step is None:
+            return NOTE if any(unsure(self._logprobs, self._total)) else ""
         return note(step, self._total, None if self._logprobs is None else float(self._logprobs[step]))
 
     def _draw_row(self, canvas: Image.Image, left: int, y: int, titles: Sequence[str], note: str) -> None:
@@ -252,6 +261,12 @@ class Strip:
 
     def _measure(self, label: str) -> int:
         return word(label, self._small).width
+
+
+def marked(tokens: Sequence[str], logprobs: npt.NDArray[np.float32] | None) -> list[str]:
+    """Words as they are shown, with a mark behind those that the network was unsure of."""
+    doubts = unsure(logprobs, len(tokens))
+    return [printable(token) + UNSURE_MARK * doubt for token, doubt in zip(tokens, doubts, strict=True)]
 
 
 def note(step: int, total: int, logprob: float | None) -> str:

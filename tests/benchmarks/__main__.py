@@ -23,6 +23,7 @@ import numpy.typing as npt
 from batch import compare_batch
 from peers import PEERS, Peer
 from PIL import Image
+from seen import compare_seen
 
 from attnviz.photo.frame import Frame
 from attnviz.photo.image import Photo
@@ -65,7 +66,15 @@ def main() -> None:
     """Runs the comparisons and prints a table for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often everybody has a turn [5]")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--seen", metavar="PHOTOS", type=Path, help="measure alone whether words are seen on these")
+    parser.add_argument("--photos", type=int, default=1000, help="how many of them at most [1000]")
+    parser.add_argument("--scale", default="log", help="the scale that is measured [log]")
+    parser.add_argument("--cmap", default="dusk", help="the colour map that is measured [dusk]")
+    given = parser.parse_args()
+    if given.seen:
+        compare_seen(given.seen, given.photos, scale=given.scale, cmap=given.cmap)
+        return
+    rounds = given.rounds
     photo = picture(SIZE)
     trace = made_up(WORDS[:20], SIZE)
     print(f"{SIZE[1]}x{SIZE[0]}, {len(trace)} steps, {threads()} cores, medians of {rounds} rounds\n")
@@ -74,6 +83,7 @@ def main() -> None:
     compare_figure(rounds)
     compare_start(rounds)
     compare_batch(min(rounds, 3))
+    compare_seen(PHOTO.parent, given.photos, scale=given.scale, cmap=given.cmap)
 
 
 def picture(size: tuple[int, int]) -> Photo:

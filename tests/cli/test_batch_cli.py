@@ -117,7 +117,7 @@ def test_the_readme_tells_of_the_options_and_the_fields() -> None:
         (["photos", "-o", "out", "--glob", "[a"], 1, ["[a"]),
         (["photos", "-o", "out", "--glob", "*.tif"], 1, ["*.tif"]),
         (["photos", "-o", "out", "--mode", "conkat"], 2, ["conkat"]),
-        (["photos", "-o", "out", "--modes", "concat,dot"], 2, ["--modes", "html"]),
+        (["photos", "-o", "out", "--modes", "concat,dot", "-m", "dot"], 2, ["one of the two"]),
         (["photos", "-o", "out", "--model", "missing.safetensors"], 1, ["missing.safetensors"]),
         (["photos", "-o", "taken"], 1, ["manifest.jsonl", "not written by attnviz"]),
     ],

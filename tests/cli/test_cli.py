@@ -18,7 +18,7 @@ import pytest
 
 import attnviz
 from attnviz.cli import COMMANDS
-from attnviz.cli.choices import DEVICES, FORMATS, HARD, MODES, SCALES, STYLES
+from attnviz.cli.choices import DEVICES, FILES, FORMATS, HARD, MODES, RENAMED_SCALES, SCALES, STYLES
 from attnviz.cli.options import drawing_options
 
 Run = Callable[..., Any]
@@ -85,12 +85,14 @@ def test_help_names_every_command_with_the_help_that_the_command_has(cli: Run) -
 def test_choices_known_without_imports_are_the_real_ones() -> None:
     from attnviz.captioner.attention import SCORES, Hard
     from attnviz.render import WRITERS
-    from attnviz.render.heatmap import SCALES as REAL_SCALES
+    from attnviz.render.heatmap import RENAMED, SCALES as REAL_SCALES
     from attnviz.render.overlay import STYLES as REAL_STYLES
 
     assert set(MODES) == set(SCORES)
     assert tuple(WRITERS) == FORMATS
     assert tuple(REAL_SCALES) == SCALES
+    assert RENAMED == RENAMED_SCALES
+    assert {name for names in FILES.values() for name in names} <= {*FORMATS, "npz"}
     assert tuple(REAL_STYLES) == STYLES
     assert set(HARD) == set(get_args(Hard))
     assert set(DEVICES) == {"auto", "cpu", "cuda", "mps"}
@@ -164,11 +166,13 @@ def test_the_library_takes_the_seconds_that_the_command_takes(name: str, seconds
         (["render", "--text", "", "a.jpg"], ["--text", "empty"]),
         (["render", "--text", " \n", "a.jpg"], ["--text", "empty"]),
         (["render", "-", "-"], ["standard input"]),
-        (["render", "a.jpg", "-o", "a.gif"], ["-f gif -o -"]),
+        (["render", "a.jpg", "-o", "a.gif", "-f", "png"], ["suffix", "leave out -f"]),
+        (["render", "a.jpg", "b.jpg", "-o", "a.gif"], ["2 photos", "folder"]),
+        (["render", "a.jpg", "-o", "a.npz", "--modes", "concat,dot"], ["one mode", "folder"]),
         (["render", "a.jpg", "-o", "-", "-f", "png,gif"], ["one format"]),
         (["render", "a.jpg", "b.jpg", "-o", "-"], ["one photo"]),
         (["render", "a.jpg", "-o", "-", "--json"], ["--json"]),
-        (["draw"], ["TRACE.npz"]),
+        (["draw"], ["give a trace", "--weights"]),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(cli: Run, args: list[str], words: list[str]) -> None:

@@ -35,10 +35,10 @@ def test_one_photo_gives_a_folder_with_a_picture_per_word(render: Run, photo: Pa
     folder = tmp_path / "photo-attention"
     trace = Trace.load(folder / "trace.npz")
     assert (status, out) == (0, f"photo.png: {trace.caption}\n")
-    assert f"photo.png: {len(trace) + 3} files in photo-attention" in err
+    assert f"photo.png: {len(trace) + 4} files in photo-attention" in err
     assert len(trace) > 0
     pictures = {f"step-{index:02d}-{token}.png" for index, token in enumerate(trace.tokens)}
-    assert names(folder) == pictures | {"attention.gif", "trace.npz", "summary.json"}
+    assert names(folder) == pictures | {"attention.gif", "overview.png", "trace.npz", "summary.json"}
     assert trace.image is not None
     assert (trace.image.name, trace.image.size, trace.mode) == ("photo.png", (40, 60), "concat")
     assert Image.open(folder / min(pictures)).size == (60, 40)

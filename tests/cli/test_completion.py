@@ -208,7 +208,7 @@ def test_colour_maps_that_run_the_other_way_come_with_their_name() -> None:
 
     assert names("viri") == ["viridis"]
     assert names("viridis") == ["viridis", "viridis_r"]
-    assert names("")[0] == "plasma"
+    assert names("")[0] == "dusk"
 
 
 @pytest.mark.parametrize("shell", SHELLS)

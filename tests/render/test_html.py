@@ -193,8 +193,6 @@ def test_render_switches_between_modes_on_the_page(cli: Any, photo: Path, tmp_pa
     data = data_of((tmp_path / "photo-attention" / "attention.html").read_text(encoding="utf-8"))
     assert [mode["mode"] for mode in data["rows"]] == ["dot", "concat"]
     assert Trace.load(tmp_path / "photo-attention" / "trace.npz").mode == "dot"
-    status, _, err = cli(*asked, "--modes", "dot,concat")
-    assert (status, "add -f html" in err) == (2, True)
     status, _, err = cli(*asked, "--modes", "dot", "-m", "dot", "-f", "html")
     assert (status, "one of the two" in err) == (2, True)
     status, _, err = cli(*asked, "--modes", "general", "-f", "html")

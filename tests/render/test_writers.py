@@ -233,7 +233,7 @@ def test_dithering_has_no_bias() -> None:
 def test_gif_shows_each_pixel_in_its_nearest_colour() -> None:
     shown = pictures(fade=0.1)
     palette = gif.Indexer(shown).palette
-    rows, columns = shown.place
+    rows, columns = shown.film.places[0]
     for still, (pixels, _) in list(zip(shown.stills, frames(encoded("gif", shown)), strict=True))[::3]:
         wanted = shown.still(still)
         wanted[rows, columns] = dithered_by_loops(wanted[rows, columns])
@@ -250,7 +250,7 @@ def on_photo(pixels: np.ndarray, **options: Any) -> tuple[Pictures, list[np.ndar
     """The pictures of a photo, and the GIF's frames without their strip."""
     size = (pixels.shape[0], pixels.shape[1])
     shown = Pictures(made_up(3, size), Photo(pixels, "x", None), DrawOptions(**options))
-    return shown, [found[shown.place] for found, _ in frames(encoded("gif", shown))]
+    return shown, [found[shown.film.places[0]] for found, _ in frames(encoded("gif", shown))]
 
 
 @pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (128, 128, 128), (253, 2, 99), (17, 130, 201)])
@@ -272,7 +272,7 @@ def test_gif_keeps_cells_flat() -> None:
     """Of the bare grid on a flat photo, each cell is of one colour."""
     shown, found = on_photo(np.full((140, 140, 3), 200, np.uint8), cells=True)
     for still, pixels in zip(shown.stills, found, strict=True):
-        wanted = shown.still(still)[shown.place]
+        wanted = shown.still(still)[shown.film.places[0]]
         assert np.abs(pixels.astype(int) - wanted).max() <= 12
         for y in range(0, 140, 20):
             for x in range(0, 140, 20):
@@ -286,7 +286,7 @@ def test_gif_is_as_bright_as_the_photo() -> None:
         photo = np.asarray(image.convert("RGB"))
     shown, found = on_photo(photo)
     for still, pixels in zip(shown.stills, found, strict=True):
-        error = pixels.astype(float) - shown.still(still)[shown.place]
+        error = pixels.astype(float) - shown.still(still)[shown.film.places[0]]
         assert np.abs(error.mean(axis=(0, 1))).max() <= 0.5
         assert np.sqrt((error**2).mean()) < 8
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,12 @@ class Encoder:
         self._base = base
         self._filter = best_filter(base)
         self._bands = [self._deflate(base, start, stop) for start, stop in _bands(base.shape[0])]
+
+    def write(self, pixels: Bytes, stream: BinaryIO) -> None:
+        """Writes (H, W, 3) pixels as a PNG file."""
+        stream.write(header((pixels.shape[0], pixels.shape[1])))
+        stream.write(chunk(b"IDAT", self.idat(pixels)))
+        stream.write(chunk(b"IEND", b""))
 
     def idat(self, pixels: Bytes) -> bytes:
         """The zlib stream of (H, W, 3) pixels, of the base picture's size or any other."""

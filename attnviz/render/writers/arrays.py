@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from attnviz.render.names import endings
 from attnviz.render.parallel import ordered
 from attnviz.render.writers.base import Job
 
@@ -19,11 +21,12 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first day: the same input gives the same 
 
 
 def jobs(pictures: Pictures) -> Iterator[Job]:
-    """`heatmaps.npz`."""
-    yield Job("heatmaps.npz", lambda stream: write(pictures, stream))
+    """`heatmaps.npz`; of compared traces, those after the first are in `heatmaps-dot.npz` and the like."""
+    for number, ending in enumerate(endings(pictures.names)):
+        yield Job(f"heatmaps{ending}.npz", partial(write, pictures, number))
 
 
-def write(pictures: Pictures, stream: BinaryIO) -> None:
+def write(pictures: Pictures, number: int, stream: BinaryIO) -> None:
     """Writes an `.npz` that `numpy.load` reads: `density` float32 (S, H, W), `tokens` (S,) and `steps` (S,).
 
     Density is weight times number of cells; it is NaN where the model saw nothing. Maps are written one by one, so
@@ -41,5 +44,5 @@ def write(pictures: Pictures, stream: BinaryIO) -> None:
         with archive.open(member, "w", force_zip64=True) as file:
             layout = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, layout)
-            for density in ordered(pictures.density, range(len(pictures)), pictures.options.threads):
+            for density in ordered(pictures.panel(number).density, range(len(pictures)), pictures.options.threads):
                 file.write(np.ascontiguousarray(density, "<f4").data)

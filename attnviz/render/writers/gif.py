@@ -74,32 +74,27 @@ class Indexer:
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
         self.palette = Palette.of(pictures.samples(SAMPLES), strip_colours(pictures.legend))
-        self._base = keys_of(pictures.blank)
-        self._flat = flat(self._base)
+        self._bases = [keys_of(pictures.empty_still[place]) for place in pictures.film.places]
+        self._flats = [flat(base) for base in self._bases]
         # Of a photo without flat areas, no frame has any worth looking for.
-        self._plain = float(self._flat.mean()) < RARE
+        self._plain = float(self._flats[0].mean()) < RARE
 
     def indices(self, still: Still) -> Bytes:
         """(H, W) uint8 of a frame."""
         pixels = self._pictures.still(still)
-        rows, columns = self._pictures.place
         out = np.empty(pixels.shape[:2], np.uint8)
-        out[rows, columns] = self._photo(pixels[rows, columns])
-        # The strip and the margins hold few colours, many of them flat.
-        for part in (
-            (slice(rows.stop, None), slice(None)),
-            (rows, slice(columns.start)),
-            (rows, slice(columns.stop, None)),
-        ):
-            if out[part].size:
-                out[part] = self.palette.exact(keys_of(pixels[part]))
+        for number, place in enumerate(self._pictures.film.places):
+            out[place] = self._photo(pixels[place], number)
+        # The strip, names and margins hold few colours, many of them flat.
+        for part in self._pictures.film.margins:
+            out[part] = self.palette.exact(keys_of(pixels[part]))
         return out
 
-    def _photo(self, pixels: Bytes) -> Bytes:
+    def _photo(self, pixels: Bytes, number: int) -> Bytes:
         indices = self.palette.dithered(pixels)
         if not self._plain:
             keys = keys_of(pixels)
-            still = np.where(keys == self._base, self._flat, flat(keys))
+            still = np.where(keys == self._bases[number], self._flats[number], flat(keys))
             indices[still] = self.palette.exact(keys[still])
         return indices
 

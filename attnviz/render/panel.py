@@ -1,0 +1,111 @@
+"""One trace on one photo, at one size: its densities, painted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from attnviz.render.contour import KEYS, Contours
+from attnviz.render.heatmap import Scale
+from attnviz.render.overlay import Overlay, dimmed, table
+
+if TYPE_CHECKING:
+    from attnviz.photo.frame import Frame
+    from attnviz.render.options import DrawOptions
+    from attnviz.render.overlay import Painted
+    from attnviz.render.strip import Key
+    from attnviz.trace import Trace
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Size = tuple[int, int]
+
+STRONG = 4  # how often a strong pixel counts when colours are chosen
+
+
+class Panel:
+    """Paints the steps of a trace. Methods may be called from several threads.
+
+    Args:
+        trace: what to paint.
+        frame: how its grid lies on the photo.
+        pixels: (H, W, 3) uint8, the photo at the panel's size.
+        steps: the drawn ones.
+        scales: of each of them.
+        options: how to draw.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        frame: Frame,
+        pixels: Bytes,
+        steps: Sequence[int],
+        scales: Sequence[Scale],
+        options: DrawOptions,
+    ) -> None:
+        self.size: Size = (pixels.shape[0], pixels.shape[1])
+        self._density, self._frame, self._steps, self._scales = trace.density, frame, steps, scales
+        self._options = options
+        seen = frame.seen(self.size)
+        self._base = dimmed(pixels, seen)
+        self._painter = self._paint_on(self._base, seen)
+        self.blank = self._painter.blank  # the picture of no attention at all
+
+    def density(self, index: int, share: float = 1.0) -> Floats:
+        """(H, W) float32 on the picture's pixels, in times uniform, NaN where the model saw nothing.
+
+        Args:
+            index: which of the drawn steps.
+            share: below 1, that much of it and the rest of the step drawn before.
+        """
+        grid = self._density[self._steps[index]]
+        if share < 1:
+            grid = np.float32(share) * grid + np.float32(1 - share) * self._density[self._steps[index - 1]]
+        return self._frame.upsample(grid, self.size, self._options.cells)
+
+    def scale(self, index: int, share: float = 1.0) -> Scale:
+        """The scale of a step, or one between it and that of the step drawn before."""
+        scale = self._scales[index]
+        if share == 1 or scale.name != "step":
+            return scale
+        return Scale(scale.name, share * scale.top + (1 - share) * self._scales[index - 1].top)
+
+    def paint(self, index: int, share: float = 1.0) -> Painted:
+        """The photo with a step's heatmap, and the densities on its lines."""
+        return self._painter.paint(self.density(index, share), self.scale(index, share))
+
+    def samples(self, count: int) -> Bytes:
+        """(n, 3) uint8, n a few times `count` at most: pixels of the photo, and the painted ones of all steps.
+
+        Those of the strong half of the bar are repeated: they are few, and the colours that matter most.
+        """
+        stride = max(1, round((math.prod(self.size) * (len(self._steps) + 1) / count) ** 0.5))
+        grid = slice(stride // 2 if min(self.size) > stride else 0, None, stride)
+        base = self._base[grid, grid]
+        size = (base.shape[0], base.shape[1])
+        # What was seen at this size, as the densities have it: a part of the whole mask may be off by a pixel.
+        painter = self._paint_on(base, self._frame.seen(size))
+        densities = self._frame.upsample(self._density[list(self._steps)], size, self._options.cells)
+        found = [painter.blank.reshape(-1, 3)]
+        for density, scale in zip(densities, self._scales, strict=True):
+            part = painter.paint(density, scale)[0]
+            found.append(part[(part != painter.blank).any(axis=2)])
+            found += [part[density >= scale.at(np.array(0.5))]] * (STRONG - 1)
+        return np.concatenate(found)
+
+    def _paint_on(self, base: Bytes, seen: npt.NDArray[np.bool_]) -> Overlay | Contours:
+        """What paints densities of the base's size over it."""
+        key = legend(self._options)
+        if isinstance(key, np.ndarray):
+            return Overlay(base, key)
+        return Contours(base, seen, self._options.strength, self._options.cells)
+
+
+def legend(options: DrawOptions) -> Bytes | Sequence[Key]:
+    """What explains the colours: the overlay's table (see `overlay`), or the keys of contour lines."""
+    return KEYS if options.style == "contour" else table(options.style, options.cmap, options.strength)
