@@ -46,7 +46,7 @@ def profile_of(info: Mapping[Any, Any], data: bytes = b"", exif: Any = None) -> 
         return None, None
     if "gamma" in info:
         return _by_gamma(info["gamma"], info.get("chromaticity"))
-    if b"R03" in info.get("exif", b"") and _is_adobe(exif):
+    if b"R03" in (info.get("exif") or b"") and _is_adobe(exif):
         return icc.matrix_profile(icc.ADOBE_RGB, icc.ADOBE_GAMMA), None
     return None, None
 

@@ -25,7 +25,7 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 ASSOCIATED, UNASSOCIATED = 1, 2  # alpha that colours are multiplied with, and that they are not
 LEAST_PREVIEW = 256  # pixels of the longer side: less shows too little of what the camera saw
 JPEGS = (6, 7)
-LIBTIFFS = (1, 2, 3, 4, 5, *JPEGS, 8, 32773, 32946, 34925, 50000)  # the compressions that Pillow's libtiff unpacks
+LIBTIFFS = (1, 2, 3, 4, 5, *JPEGS, 8, 32773, 32946, 34925)  # the compressions that Pillow's libtiff unpacks
 
 CAMERA = "The photo is a camera's raw file: the preview in it was read, of {} x {} pixels (width x height)."
 _COLOURS = {BLACK_IS_ZERO: 1, WHITE_IS_ZERO: 1, RGB: 3, CMYK: 4, CIELAB: 3, ICCLAB: 3}
@@ -152,7 +152,7 @@ def _is_pillows(page: Page, layout: Layout) -> bool:
     if photometric == PALETTE:
         return depth <= 8 and page.samples == 1
     if photometric == BLACK_IS_ZERO:
-        return depth == 8 and page.extra in ((ASSOCIATED,), (UNASSOCIATED,))
+        return depth == 8 and page.extra == (UNASSOCIATED,)
     if photometric == YCBCR:
         return depth == 8 and (page.compression != 1 or page.subsampling == (1, 1))
     if photometric == RGB:
