@@ -16,6 +16,7 @@ from attnviz._version import __version__
 from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
+    from attnviz.adapters.watch import watch
     from attnviz.explain import explain
     from attnviz.photo.frame import Frame
     from attnviz.render import draw
@@ -36,6 +37,7 @@ __all__ = [
     "figures",
     "load_model",
     "show",
+    "watch",
 ]
 
 _HOMES = {
@@ -48,9 +50,10 @@ _HOMES = {
     "figures": "attnviz.render.figure",
     "load_model": "attnviz.zoo",
     "show": "attnviz.render.view",
+    "watch": "attnviz.adapters.watch",
 }
 
-_MODULES = ("batch", "captioner", "data", "errors", "evaluate", "photo", "render", "trace", "train", "zoo")
+_MODULES = ("adapters", "batch", "captioner", "data", "errors", "evaluate", "photo", "render", "trace", "train", "zoo")
 """Public modules: `attnviz.batch.run(...)` works after `import attnviz`."""
 
 _MOVED = {

@@ -35,8 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run_code(text: str) -> dict[str, Any]:
-    names: dict[str, Any] = {}
+def run_code(text: str, **names: Any) -> dict[str, Any]:
     for language, code in CODE.findall(text):
         if language == "python":
             exec(compile(code, "any-model.md", "exec"), names)
@@ -49,6 +48,32 @@ def test_attention_you_already_have(folder: Path) -> None:
     assert (folder / "out" / "step-01-dog.png").is_file()
     assert names["frame"].kind == "crop"
     assert names["frame"].resized == (256, 256)
+
+
+def test_a_loop_of_your_own(folder: Path) -> None:
+    """With a network that looks at the left upper cell for the first word and at the right lower for the second."""
+    import torch
+
+    class Net(torch.nn.Module):
+        def forward(self, cell: int) -> torch.Tensor:
+            scores = torch.zeros(1, 196)
+            scores[0, cell] = 9
+            return torch.softmax(scores, dim=1)
+
+    def write(net: Net, cells: list[int]) -> list[str]:
+        return [f"word{net(cell).argmax().item()}" for cell in cells]
+
+    def preprocess(photo: Image.Image) -> Image.Image:
+        return photo.resize((224, 224))
+
+    names = run_code(
+        part("A loop of your own"), attnviz=attnviz, net=Net(), pixels=[0, 195], write=write, preprocess=preprocess
+    )
+    assert [step.peak for step in names["trace"].steps] == [(0, 0), (13, 13)]
+    assert names["trace"].frame.resized == (224, 224)
+    assert {path.name for path in (folder / "out").glob("*.png")} == {"step-00-word0.png", "step-01-word195.png"}
+    (code,) = [code for _, code in CODE.findall(part("A loop of your own"))]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
 
 
 def test_the_commands_run(folder: Path, cli: Callable[..., Any]) -> None:
