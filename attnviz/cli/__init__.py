@@ -18,7 +18,7 @@ COMMANDS = {
     "render": "Describe photos and draw where the network looks at each word.",
     "batch": "Describe and draw a folder of photos; go on where it stopped.",
     "figure": "Lay photos and their words out as a figure for print or slides.",
-    "draw": "Draw a saved trace again, or the attention of another program, without a network.",
+    "draw": "Draw a trace or another program's attention, without network.",
     "check": "Test whether each word's map shows what the word hangs on.",
     "modes": "List the score functions.",
     "models": "List the bundled models.",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=File())
-@click.option("-o", "--out", metavar="DIR", help="Folder for the results.  [default: NAME-attention]")
+@click.option(
+    "-o", "--out", metavar="DIR", type=File(folder=True), help="Folder for the results.  [default: NAME-attention]"
+)
 @check_model_options
 @click.option(
     "-f",

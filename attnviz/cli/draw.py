@@ -52,7 +52,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Draw a saved trace again, or the attention of another program, without a network.
+    """Draw a trace or another program's attention, without network.
 
     TRACE.npz is the file that 'attnviz render' writes, or one of another program in the same format. With --weights,
     any array of attention is drawn: (T, N), (T, h, w) or (L, H, T, N) for T words. The pictures go to the folder
