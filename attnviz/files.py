@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from attnviz.errors import OutputError
 
@@ -15,6 +18,17 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     Raises:
         OutputError: when that fails; `path` is then as it was.
     """
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write to piece by piece, which becomes `path` in the end; where the block fails, `path` is as it was.
+
+    Raises:
+        OutputError: as `write_atomically` does.
+    """
     path = Path(path)
     temporary: Path | None = None
     try:
@@ -22,7 +36,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         handle, name = tempfile.mkstemp(prefix=".attnviz-", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
         temporary.chmod(0o666 & ~_UMASK)  # mkstemp's 0600 is for secrets
         temporary.replace(path)
         temporary = None

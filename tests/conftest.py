@@ -17,6 +17,8 @@ from hypothesis import settings
 from PIL import Image
 
 if TYPE_CHECKING:
+    from tutorial import Tutorial
+
     from attnviz.train import DataConfig
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (30, 30, 220), "white": (250, 250, 250)}
@@ -171,3 +173,63 @@ def data(tmp_path: Path) -> DataConfig:
     return DataConfig(
         str(tmp_path / "toy"), str(tmp_path / "toy"), cache=str(tmp_path / "cache"), minimum=1, captions=2
     )
+
+
+SENTENCES = (
+    "a dog runs on grass",
+    "two dogs play",
+    "a rocket in the sky",
+    "a cup of coffee",
+    "horses on a field",
+)
+
+
+@pytest.fixture(scope="session")
+def blots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Five photos of blurred colours, each of another size; the last is grey."""
+    folder, random, paths = tmp_path_factory.mktemp("photos"), np.random.default_rng(0), []
+    for number in range(5):
+        low = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+        image = Image.fromarray(low).resize((90 + 20 * number, 120 - 10 * number))
+        paths.append(folder / f"{number}.png")
+        (image.convert("L") if number == 4 else image).save(paths[-1])
+    return paths
+
+
+@pytest.fixture(scope="session")
+def network(blots: list[Path]) -> Tutorial:
+    """A network of the tutorial's, small, that has learned a few steps from them."""
+    import torch
+    from tutorial import pixels, small_resnet, train
+
+    torch.manual_seed(0)
+    return train(small_resnet(), SENTENCES, [pixels(path) for path in blots], 40, state=32, embedding=16)
+
+
+@pytest.fixture(scope="session")
+def wordmap(network: Tutorial, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("words") / "WORDMAP_toy.json"
+    path.write_text(json.dumps(network.words))
+    return path
+
+
+@pytest.fixture(scope="session")
+def saved(network: Tutorial, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Container -> the tutorial's checkpoint in it."""
+    from tutorial import save
+
+    folder = tmp_path_factory.mktemp("saved")
+    return {
+        "zip": save(network, folder / "BEST_checkpoint_zip.pth.tar"),
+        "legacy": save(network, folder / "BEST_checkpoint_legacy.pth.tar", legacy=True),
+    }
+
+
+@pytest.fixture(scope="session")
+def converted(saved: dict[str, Path], wordmap: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a checkpoint of attnviz."""
+    from attnviz.adapters.show_attend_tell import convert
+
+    out = tmp_path_factory.mktemp("converted") / "toy.safetensors"
+    convert(saved["zip"], wordmap, out)
+    return out

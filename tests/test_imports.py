@@ -25,7 +25,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "captioner": frozenset({"photo", "trace", "network", "data"}),  # of data, the words
     "zoo": frozenset({"captioner", "adapters", "network"}),
     "explain": frozenset({"photo", "network", "trace"}),
-    "adapters": frozenset({"photo", "trace", "network"}),
+    "adapters": frozenset({"photo", "trace", "network", "captioner"}),  # of captioner, the file format
     "render": frozenset({"photo", "trace"}),
     "evidence": frozenset({"photo", "trace", "network", "explain", "render"}),
     "batch": frozenset({"explain", "render", "photo", "trace", "network"}),

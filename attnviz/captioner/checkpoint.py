@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file that rebuilds its own model, without pickle.
 
 The header holds a JSON string under `attnviz`: the file's version, the model's name, its configuration, its vocabulary,
-how it was trained and what it reached (the card). Weights are float16 on disk and float32 in memory. The backbone lies
+how it was trained and what it reached (the card). Weights are float16 on disk (float32 where they came from another
+program's checkpoint) and float32 in memory. The backbone lies
 in the same file, or, shared by several checkpoints, in a second one beside it that is named with its SHA-256.
 """
 
@@ -15,16 +16,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from attnviz.captioner.captioner import Captioner
 from attnviz.captioner.config import ModelConfig
+from attnviz.captioner.stored import VERSION, Stored, header, write_tensors
 from attnviz.captioner.vocabulary import Vocabulary
 from attnviz.errors import ModelError
-from attnviz.files import write_atomically
 
-VERSION = 1
 WEIGHTS = Path(__file__).parent / "weights"
 """The bundled checkpoints: NAME-MODE.safetensors, and the backbones they share."""
 
@@ -46,13 +45,7 @@ def save_checkpoint(
         OutputError: when the file cannot be written.
     """
     path = Path(path)
-    meta: dict[str, Any] = {
-        "version": VERSION,
-        "name": model.name,
-        "config": model.describe_config(),
-        "vocabulary": list(model.vocabulary.words),
-        "card": dict(card or {}),
-    }
+    meta = header(model.name, model.config, model.vocabulary.words, card)
     tensors = {
         key: value for key, value in model.state_dict().items() if encoder is None or not key.startswith(_BACKBONE)
     }
@@ -64,12 +57,12 @@ def save_checkpoint(
         if own.keys() != shared.keys() or not all(torch.equal(own[key].half(), shared[key]) for key in own):
             raise ModelError(f"{Path(encoder).name}: holds another backbone than the model has")
         meta["encoder"] = {"file": Path(encoder).name, "sha256": _sha256(Path(encoder))}
-    _write(path, tensors, meta)
+    _write(path, _halves(tensors), meta)
 
 
 def save_encoder(model: Captioner, path: str | Path) -> None:
     """Writes the backbone of `model` alone, for checkpoints that share it. Raises OutputError as above."""
-    _write(Path(path), model.backbone.state_dict(), {"version": VERSION, "backbone": model.config.backbone})
+    _write(Path(path), _halves(model.backbone.state_dict()), {"version": 1, "backbone": model.config.backbone})
 
 
 def load_checkpoint(path: str | Path) -> Captioner:
@@ -160,9 +153,17 @@ def _unreadable(path: Path, error: Exception) -> str:
     return f"{path}: not a readable safetensors file ({str(error).splitlines()[0]})"
 
 
+def _halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().half() for key, value in tensors.items()}
+
+
 def _write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    halves = {key: value.detach().cpu().half().contiguous() for key, value in tensors.items()}
-    write_atomically(path, save(halves, {"attnviz": json.dumps(meta, ensure_ascii=False)}))
+    """Writes tensors as they are, float16 or float32."""
+    parts = {
+        key: Stored(tuple(value.shape), value.numpy, str(value.dtype).removeprefix("torch."))
+        for key, value in tensors.items()
+    }
+    write_tensors(path, parts, meta)
 
 
 def _sha256(path: Path) -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
     "models": "List the bundled models.",
     "train": "Train a model as a TOML file says.",
     "evaluate": "Measure a model on a data split.",
+    "convert": "Turn a checkpoint of the Show, Attend and Tell tutorial into one of attnviz.",
     "data": "Make training data from public downloads.",
     "guide": "Read the guide: its topics, or one of them.",
     "completion": "Print a script that completes attnviz's commands in a shell.",
