@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnviz.trace.habits import late, on_picture, sinks
 from attnviz.trace.step import outside, variation
 
 if TYPE_CHECKING:
@@ -28,8 +29,15 @@ OUTSIDE_MEAN = 0.2
 OUTSIDE_STEP = 0.5
 
 
-def notes(weights: Floats, tokens: Sequence[str], frame: Frame | None, settings: Mapping[str, Any]) -> list[str]:
-    """Sentences on dead attention (near-uniform, or the same at every step), on padding and on unknown words.
+def notes(
+    weights: Floats,
+    tokens: Sequence[str],
+    frame: Frame | None,
+    settings: Mapping[str, Any],
+    on_image: Floats | None = None,
+) -> list[str]:
+    """Sentences on dead attention (near-uniform, or the same at every step), on its habits (see habits.py), on padding
+    and on unknown words.
 
     The distances are total variation: half the sum of the absolute differences, the share of the weight that would
     have to move.
@@ -39,11 +47,16 @@ def notes(weights: Floats, tokens: Sequence[str], frame: Frame | None, settings:
         tokens: T words.
         frame: how photo and grid lie on each other, if that is known.
         settings: a list of words under "unknown" is told, and what `_tutorial` reads.
+        on_image: (T,), the share of the whole attention that lies on the picture, if that is known.
     """
     if not len(tokens):
         return ["There are no steps: the model ended the sentence before its first word."]
+    dead = _dead(weights)
     return [
-        *_dead(weights),
+        *dead,
+        *(() if dead else sinks(weights)),
+        *(() if dead else late(weights, tokens)),
+        *on_picture(on_image),
         *_outside(weights, tokens, frame),
         *_cropped(frame),
         *_unknown(settings),

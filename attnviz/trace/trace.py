@@ -279,7 +279,7 @@ class Trace:
             ],
             "notes": [
                 *(() if self.image is None else self.image.remarks),
-                *notes(self.weights, self.tokens, self.frame, self.settings),
+                *notes(self.weights, self.tokens, self.frame, self.settings, self.on_image),
             ],
             "settings": dict(self.settings),
             "attnviz": self.version,
