@@ -32,7 +32,7 @@ def test_sinks_are_counted() -> None:
     sunk = 0.4 * maps()
     sunk[:, 0, 0] += 0.4
     sunk[:, 13, 5] += 0.2
-    assert "The same 2 cells are among the strongest at 8 of 8 words and hold 60%" in notes_of(sunk)
+    assert "The same 2 cells are among the strongest at 8 of 8 words and hold 61%" in notes_of(sunk)
     relative = Trace(sunk.astype(np.float32), WORDS).relative()
     assert "sink" not in " ".join(relative.summary()["notes"])
     sunk[0, 0, 0], sunk[0, 1, 1] = 0, sunk[0, 0, 0] + sunk[0, 1, 1]
