@@ -80,6 +80,7 @@ def test_lines_stand_alone_and_the_bar_is_gone_in_the_end(tmp_path: Path, checkp
     failed, summary, rest = screen(sent)
     assert status == 1
     assert "0/6" in sent
+    assert COLOUR.search(sent)
     assert failed.startswith("attnviz: error: bad.jpg: is empty")
     assert re.fullmatch(r"attnviz: 5 done, 1 failed, 0 skipped in 0:0\d; results in out/, account in out/.*", summary)
     assert rest == ""
@@ -96,12 +97,11 @@ def test_lines_stand_alone_and_the_bar_is_gone_in_the_end(tmp_path: Path, checkp
 def test_no_colour_where_none_is_wanted(tmp_path: Path, checkpoint: Path, photos: Make) -> None:
     photos(tmp_path / "photos", ["a.jpg", "b.jpg"])
     asked = ("batch", "photos", "-o", "out", "--model", checkpoint, "--size", 48, "--beam", 1, "-f", "png", "--force")
-    assert COLOUR.search(on_terminal(*asked, cwd=tmp_path)[1])
     assert not COLOUR.search(on_terminal(*asked, cwd=tmp_path, NO_COLOR="1")[1])
     assert "\x1b" not in on_terminal(*asked, cwd=tmp_path, TERM="dumb")[1]
 
 
-@pytest.mark.parametrize("width", [80, 60, 40])
+@pytest.mark.parametrize("width", [80, 40])
 def test_the_names_of_models_are_never_broken(tmp_path: Path, width: int) -> None:
     from attnviz.zoo import DEFAULT_MODE, DEFAULT_MODEL, bundled
 
