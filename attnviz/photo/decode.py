@@ -180,7 +180,13 @@ def _opened(data: bytes, kind: str, limits: Limits) -> Image.Image:
         )
     if kind in ("WebP", "GIF"):
         Image.MAX_IMAGE_PIXELS = limits.max_pixels  # for what their headers do not say at once; `quiet` sets it back
-    return Image.open(io.BytesIO(data), formats=[kind.upper()])
+    try:
+        return Image.open(io.BytesIO(data), formats=[kind.upper()])
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{limits.label}: has a frame far above the limit of {limits.max_pixels:,} pixels: make it smaller, or "
+            "allow more with --max-pixels"
+        ) from error
 
 
 def _tiff(data: bytes, limits: Limits) -> tuple[Pixels, tuple[str, ...]]:

@@ -12,6 +12,9 @@ from attnviz.photo import kinds, tiff
 from attnviz.photo.decode import Limits, Pixels, decode, opened_heic
 from attnviz.photo.quiet import quiet
 
+MOST_PIXELS = 400_000_000
+"""Of what is to become small: who asks has read the photo under a limit of their own, if it has not changed."""
+
 _HEADER = 64  # bytes that tell a file's kind
 
 
@@ -41,27 +44,19 @@ def peek(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return height, width
 
 
-def thumbnail(path: str | os.PathLike[str], longest: int, quality: int) -> tuple[bytes, str, tuple[int, int]] | None:
-    """A small upright copy of a photo for the web, decoded no larger than it need be; None where that fails.
+def small(path: str | os.PathLike[str], longest: int, max_pixels: int = MOST_PIXELS) -> Pixels | None:
+    """(H, W, 3) uint8: a photo with a longest side of at most so many pixels; None where it cannot be read any more.
 
-    Returns:
-        The file's bytes, its kind ("webp", or "jpeg" where Pillow cannot write that) and its (H, W).
+    It is decoded no larger than it need be.
+
+    Args:
+        max_pixels: a larger photo counts as one that cannot be read.
     """
-    pixels = small(path, longest)
-    if pixels is None:
-        return None
-    data, kind = for_the_web(pixels, longest, quality)
-    return data, kind, (pixels.shape[0], pixels.shape[1])
-
-
-def small(path: str | os.PathLike[str], longest: int) -> Pixels | None:
-    """(H, W, 3) uint8: a photo with a longest side of at most so many pixels; None where it cannot be read any more."""
     from PIL import Image
 
     try:
         data = Path(path).read_bytes()
-        # The run that asks for it has kept to its own limit.
-        pixels, _ = decode(data, Limits(os.fspath(path), 2**62), least=2 * longest)
+        pixels, _ = decode(data, Limits(os.fspath(path), max_pixels), least=2 * longest)
         image = Image.fromarray(pixels)
         image.thumbnail((longest, longest), reducing_gap=2.0)
         return np.asarray(image)

@@ -438,14 +438,16 @@ def test_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert len(lines) == 8  # after 5 seconds, then every 15
 
 
-def test_images_are_thumbnails_of_the_photos(tmp_path: Path, pixels: np.ndarray) -> None:
-    from attnviz.photo.glance import thumbnail
+def test_images_are_small_copies_of_the_photos(tmp_path: Path, pixels: np.ndarray) -> None:
+    from attnviz.photo.glance import for_the_web, small
 
     Image.fromarray(np.repeat(np.repeat(pixels, 20, 0), 20, 1)).save(tmp_path / "a.jpg", quality=95)
-    found = thumbnail(tmp_path / "a.jpg", 60, 90)
+    found = small(tmp_path / "a.jpg", 60)
     assert found is not None
-    data, kind, size = found
-    assert (kind, size) == ("webp", (40, 60))
-    small = np.asarray(Image.open(io.BytesIO(data))).astype(int)
-    assert np.abs(small - pixels.astype(int)).mean() < 8
-    assert thumbnail(tmp_path / "missing.jpg", 60, 90) is None
+    assert found.shape == (40, 60, 3)
+    data, kind = for_the_web(found, 60, 90)
+    assert kind == "webp"
+    shown = np.asarray(Image.open(io.BytesIO(data))).astype(int)
+    assert np.abs(shown - pixels.astype(int)).mean() < 8
+    assert small(tmp_path / "missing.jpg", 60) is None
+    assert small(tmp_path / "a.jpg", 60, 10**5) is None

@@ -29,7 +29,7 @@ from picture_files import (
 from PIL import Image, ImageCms
 
 from attnviz.photo import colour
-from attnviz.photo.glance import thumbnail
+from attnviz.photo.glance import small
 from attnviz.photo.image import load
 
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True, "exact": True}}
@@ -242,10 +242,9 @@ def test_adobe_rgb_as_cameras_mark_it() -> None:
     assert np.abs(middles(photo.pixels) - as_srgb(middles(pixels) / 255, ADOBE)).mean() <= 2
 
 
-def test_thumbnails_have_the_photos_colours(tmp_path: Path) -> None:
+def test_small_copies_have_the_photos_colours(tmp_path: Path) -> None:
     data = encode(Image.fromarray(patches()), "JPEG", icc_profile=rgb_profile(PROPHOTO), **LOSSY["JPEG"])
     (tmp_path / "a.jpg").write_bytes(data)
-    found = thumbnail(tmp_path / "a.jpg", 96, 95)
+    found = small(tmp_path / "a.jpg", 96)
     assert found is not None
-    small = np.asarray(Image.open(io.BytesIO(found[0])).convert("RGB"))
-    assert np.abs(middles(small) - as_srgb(middles(patches()) / 255, PROPHOTO)).mean() <= 8
+    assert np.abs(middles(found) - as_srgb(middles(patches()) / 255, PROPHOTO)).mean() <= 8

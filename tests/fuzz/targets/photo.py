@@ -118,11 +118,11 @@ def _summed(data: bytes) -> bytes:
 
 
 def read(path: Path) -> None:
-    from attnviz.photo.glance import peek, thumbnail
+    from attnviz.photo.glance import peek, small
     from attnviz.photo.image import load
 
     peek(path)
-    thumbnail(path, 40, 50)
+    small(path, 40, MOST)
     photo = load(path, max_pixels=MOST)
     assert photo.pixels.shape == (*photo.size, 3)
     assert photo.pixels.dtype == np.uint8
