@@ -185,7 +185,8 @@ class Network(Protocol):
         place in it, so a network that cannot rule that out works photo by photo.
 
         Args:
-            prepared: at least one, from `prepare` with the same `asked`.
+            prepared: at least one, from `prepare` with the same `asked`, but for the given words and the beam. A photo
+                may come several times, with other words each time.
             asked: `asked.text_of(i)` are the words given for the i-th photo.
 
         Raises:

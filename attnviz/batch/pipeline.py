@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -155,10 +156,9 @@ class Pipeline:
 
     def _describe(self) -> None:
         try:
-            import torch
-
-            # One thread of torch's in each of ours: the last bits of a sum depend on the number.
-            torch.set_num_threads(1)
+            # One thread of torch's in each of ours. A network of others may do without torch.
+            if torch := sys.modules.get("torch"):
+                torch.set_num_threads(1)
             while items := self._decoded.take(BATCH, PATIENCE):
                 start = time.perf_counter()
                 columns = described(self._work, [item.inputs for item in items])

@@ -1,6 +1,6 @@
 """Our own network: encoder, attention, decoder, search, vocabulary, checkpoints, and the bundled weights.
 
-The names are resolved on first use: the file format (config.py, stored.py) needs no torch.
+The names are resolved on first use: the file format (config.py, header.py, stored.py) needs no torch.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from attnviz.captioner.parts import build_parts
 from attnviz.captioner.search import Links, beam_search
 from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST, search
 from attnviz.captioner.threads import side_by_side
-from attnviz.captioner.variants import randomised, unfocused
+from attnviz.captioner.variants import random_attention, randomised, unfocused
 from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
 from attnviz.errors import ModelError
 from attnviz.limits import BEAM, MOST_BEAMS
@@ -144,10 +144,11 @@ class Captioner(nn.Module):
             ModelError: as `check` does.
         """
         self.check(asked)
-        pixels = np.stack([one.inputs for one in prepared])
+        values = self._encode_all(prepared)
         given = None if asked.text is None else [asked.text_of(i) or "" for i in range(len(prepared))]
         beam = BEAM if asked.beam is None else asked.beam
-        found = self.describe_pixels(pixels, given, beam=beam, hard=asked.hard, seed=asked.seed, map=asked.map)
+        read = self.write(values, beam, asked.hard, asked.seed) if given is None else list(map(self.split, given))
+        found = self.follow(values, read, asked.hard, asked.seed, asked.map)
         settings: dict[str, Any] = {} if given else {"beam": beam}
         if asked.map != "attention":
             settings["map"] = asked.map
@@ -172,6 +173,13 @@ class Captioner(nn.Module):
             for photo, one in zip(prepared, found, strict=True)
         ]
 
+    def _encode_all(self, prepared: Sequence[Prepared]) -> Tensor:
+        """E (B, N, C); a photo that comes several times is encoded once."""
+        distinct = {id(one): one for one in prepared}
+        values = self.encode(np.stack([one.inputs for one in distinct.values()]))
+        places = {key: number for number, key in enumerate(distinct)}
+        return values[[places[id(one)] for one in prepared]]
+
     def _remarks(self, one: Description, given: bool) -> dict[str, Any]:
         """What the notes of a trace should tell of one image, as settings."""
         found: dict[str, Any] = {"unknown": list(one.unknown)} if given else {}
@@ -184,6 +192,10 @@ class Captioner(nn.Module):
     def randomised(self, seed: int = 0) -> Iterator[tuple[str, Captioner]]:
         """See `variants.randomised`."""
         return randomised(self, seed)
+
+    def random_attention(self, seed: int = 0) -> Captioner:
+        """See `variants.random_attention`."""
+        return random_attention(self, seed)
 
     def unfocused(self) -> Captioner:
         """See `variants.unfocused`."""

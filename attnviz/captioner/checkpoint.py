@@ -9,7 +9,6 @@ in the same file, or, shared by several checkpoints, in a second one beside it t
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,10 @@ from torch import Tensor
 
 from attnviz.captioner.captioner import Captioner
 from attnviz.captioner.config import ModelConfig
-from attnviz.captioner.stored import VERSION, Stored, header, write_tensors
+from attnviz.captioner.header import parse, unreadable
+from attnviz.captioner.stored import Stored, header, write_tensors
 from attnviz.captioner.vocabulary import Vocabulary
 from attnviz.errors import ModelError
-
-WEIGHTS = Path(__file__).parent / "weights"
-"""The bundled checkpoints: NAME-MODE.safetensors, and the backbones they share."""
 
 _BACKBONE = "backbone."
 
@@ -114,43 +111,12 @@ def update_card(path: str | Path, facts: Mapping[str, Any]) -> None:
     _write(path, tensors, meta | {"card": {**meta.get("card", {}), **facts}})
 
 
-def read_meta(path: str | Path) -> dict[str, Any]:
-    """The JSON header of a checkpoint, its weights unread. Raises ModelError as `load_checkpoint` does."""
-    path = Path(path)
-    try:
-        with safe_open(path, "pt") as file:
-            return _parse(path, file.metadata())
-    except (OSError, SafetensorError) as error:
-        raise ModelError(_unreadable(path, error)) from error
-
-
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
-            return _parse(path, file.metadata()), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return parse(path, file.metadata()), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ModelError(_unreadable(path, error)) from error
-
-
-def _parse(path: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
-    try:
-        meta: dict[str, Any] = json.loads((header or {})["attnviz"])
-        version = int(meta["version"])
-        if not all(isinstance(meta.get(key, {}), dict) for key in ("config", "card", "encoder")):
-            raise TypeError("config, card and encoder must be objects")
-    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise ModelError(f"{path.name}: a safetensors file, but not one of attnviz") from error
-    if version > VERSION:
-        raise ModelError(f"{path.name}: written by a later attnviz (checkpoint version {version}); upgrade attnviz")
-    return meta
-
-
-def _unreadable(path: Path, error: Exception) -> str:
-    if not path.exists():
-        return f"{path}: no such checkpoint"
-    if path.is_dir():
-        return f"{path}: is a folder; name the checkpoint file in it"
-    return f"{path}: not a readable safetensors file ({str(error).splitlines()[0]})"
+        raise ModelError(unreadable(path, error)) from error
 
 
 def _halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,6 +14,9 @@ DecoderKind = Literal["two-lstm", "show-attend-tell"]
 FRAMES: tuple[FrameKind, ...] = ("stretch", "letterbox", "crop")
 DECODERS: tuple[DecoderKind, ...] = ("two-lstm", "show-attend-tell")
 
+MODES = ("dot", "general", "concat", "channel-dot", "channel-general", "flat-concat")
+"""The score functions, as `attention.SCORES` has them; here so that they are known without torch."""
+
 RELU = "additive-relu"
 """The score function of the decoder `show-attend-tell`, which has this one and no other."""
 

@@ -14,11 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attnviz.captioner.config import DECODERS, ModelConfig
+from attnviz.captioner.header import VERSION
 from attnviz.files import writing
-
-VERSION = 2
-"""Of the format. Version 2 has the decoder `show-attend-tell`; what has not is written as version 1, which attnviz 0.1
-can read."""
 
 TYPES = {"float16": "F16", "float32": "F32"}
 

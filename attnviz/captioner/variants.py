@@ -50,6 +50,16 @@ def unfocused(model: Captioner) -> Captioner:
     return fresh
 
 
+def random_attention(model: Captioner, seed: int = 0) -> Captioner:
+    """A copy of `model`, its attention's parameters drawn anew; `dot` and `channel-dot` have none, so it is equal."""
+    fresh = copy.deepcopy(model)
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    fresh.decoder.attention = fresh.decoder.attention.anew().eval().requires_grad_(False)
+    torch.set_rng_state(state)
+    return fresh
+
+
 class Uniform(nn.Module):
     """An attention that scores as `inner` does and then weighs everything alike."""
 

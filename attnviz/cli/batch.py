@@ -50,7 +50,7 @@ def command(
     device: str,
     threads: int | None,
     text: str | None,
-    beam: int,
+    beam: int | None,
     hard: Any,
     map: Any,
     seed: int,

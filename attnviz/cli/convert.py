@@ -26,7 +26,7 @@ from attnviz.errors import OutputError
 )
 @click.option("-q", "--quiet", is_flag=True, help="No remarks.")
 def command(checkpoint: str, wordmap: str, out: str, name: str | None, side: int, quiet: bool) -> None:
-    """Turn a checkpoint of the Show, Attend and Tell tutorial into one of attnviz.
+    """Turn a Show, Attend and Tell checkpoint into one of attnviz.
 
     CHECKPOINT is what sgrvinod's PyTorch tutorial saves, such as BEST_checkpoint_coco.pth.tar. It is read without
     running what is in it, and the new file gives the same captions and maps: 'attnviz render photo.jpg --model FILE'.

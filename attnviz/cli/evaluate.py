@@ -12,7 +12,7 @@ from attnviz.cli.output import note
 from attnviz.cli.progress import Gauge
 from attnviz.cli.tables import print_table
 from attnviz.cli.types import File, Name
-from attnviz.limits import BEAM
+from attnviz.limits import BEAM, MOST_BEAMS
 
 if TYPE_CHECKING:
     from attnviz.evaluate import Report
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     "-m", "--mode", type=Name("mode", MODES), metavar="MODE", help="Which of a bundled model's score functions."
 )
 @click.option(
-    "--beam", type=click.IntRange(1, 100), metavar="N", default=BEAM, show_default=True, help="Sentences searched."
+    "--beam",
+    type=click.IntRange(1, MOST_BEAMS),
+    metavar="N",
+    help=f"Sentences searched side by side.  [default: {BEAM}, or the network's own]",
 )
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of the random baseline."
@@ -37,7 +40,15 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the figures, and every caption, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
-    model: str, data: str, mode: str | None, beam: int, seed: int, device: str, card: bool, as_json: bool, quiet: bool
+    model: str,
+    data: str,
+    mode: str | None,
+    beam: int | None,
+    seed: int,
+    device: str,
+    card: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Measure a model on a data split.
 
@@ -45,11 +56,11 @@ def command(
     written and compared with the given ones (BLEU); then the given captions are read, and where the network looks is
     compared with the boxes of their phrases (attention correctness, pointing game), beside three baselines.
     """
-    from attnviz.captioner import update_card
     from attnviz.data import Split
     from attnviz.evaluate import evaluate
     from attnviz.zoo import find_checkpoint, load_model
 
+    path = find_checkpoint(model, mode) if card else None  # says at once where there is no card to write into
     split, network = Split(data), load_model(model, mode, device)
     with Gauge(quiet=quiet) as gauge:
 
@@ -60,8 +71,12 @@ def command(
         report = evaluate(network, split, beam=beam, seed=seed, progress=progress)
     if not quiet:
         note(f"measured {report.photos} photos in {gauge.elapsed}")
-    if card:
-        update_card(find_checkpoint(model, mode), {"figures": report.figures()})
+        if report.unread:
+            note(f"{report.unread} captions were left out: {report.model} splits their words in another way")
+    if path is not None:
+        from attnviz.captioner import update_card
+
+        update_card(path, {"figures": report.figures()})
     if as_json:
         import json
 
@@ -71,7 +86,8 @@ def command(
 
 
 def _show(report: Report) -> None:
-    click.echo(f"{report.model}, {report.mode}, on {report.photos} photos of {report.data}, {report.beam} beams\n")
+    told = (report.model, report.mode, f"on {report.photos} photos of {report.data}")
+    click.echo(f"{', '.join(filter(None, told))}{f', {report.beam} beams' if report.beam else ''}\n")
     if report.bleu:
         scores = [f"{value:.2f}" for value in report.bleu.values()]
         print_table([("captions", *report.bleu), ("model", *scores)], numbers=1)

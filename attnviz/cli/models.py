@@ -10,28 +10,46 @@ import click
 from attnviz.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from attnviz.zoo import Bundled
+    from attnviz.zoo import Bundled, Plugin
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print all that the checkpoints say of themselves as JSON.")
 def command(as_json: bool) -> None:
-    """List the bundled models.
+    """List the models that can be named.
 
-    'attnviz render --model MODEL --mode MODE' takes one; without them it takes the default. The figures are those of
-    the model card, measured with 'attnviz evaluate'.
+    'attnviz render --model MODEL --mode MODE' takes a bundled one; without them it takes the default. The figures are
+    those of the model card, measured with 'attnviz evaluate'. Below them are the networks of others: of libraries that
+    attnviz knows, and of packages that are installed.
     """
-    from attnviz.zoo import bundled
+    from attnviz.zoo import bundled, plugins
 
-    models = bundled()
+    models, installed = bundled(), plugins()
     if as_json:
         import json
 
-        click.echo(json.dumps([_facts(model) for model in models], indent=2))
-    elif models:
+        click.echo(json.dumps([*map(_facts, models), *map(_plugin_facts, installed)], indent=2))
+        return
+    if models:
         _print(models)
     else:
         click.echo("no bundled models; train one with 'attnviz train', or name a checkpoint with --model")
+    _print_others(installed)
+
+
+def _print_others(installed: Sequence[Plugin]) -> None:
+    """A table of what else `--model` can name."""
+    from attnviz.zoo import ADAPTERS
+
+    known = [(one.names, one.what, f"attnviz[{prefix}]") for prefix, one in ADAPTERS.items()]
+    found = [(f"{one.name}, {one.name}:...", one.summary or "-", f"{one.package} {one.version}") for one in installed]
+    click.echo()
+    print_table([("others", "what", "from"), *known, *found])
+
+
+def _plugin_facts(plugin: Plugin) -> dict[str, Any]:
+    facts = {key: getattr(plugin, key) for key in ("package", "version", "summary")}
+    return {"name": plugin.name, "mode": None, "default": False, **facts}
 
 
 def _print(models: Sequence[Bundled]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +27,7 @@ class Loading:
     and a KeyboardInterrupt among Python's import locks can leave one held, for the other thread to wait for forever.
 
     Args:
-        model: name of a bundled model, or path of a checkpoint.
+        model: a name or path, as `attnviz.zoo.load_model` takes it.
         mode: its score function; None takes the checkpoint's own, or of a bundled model "concat".
         device: where it runs.
         threads: torch's CPU threads; None takes those there are, at most MOST_THREADS, or leaves it to OMP_NUM_THREADS.
@@ -65,10 +66,9 @@ class Loading:
     def ready(self) -> Network:
         """The model, once it is there, with torch's threads set for who calls. Raises as `model` does."""
         model = self.model()
-        import torch
-
+        torch = sys.modules.get("torch")  # a network of others may do without
         # Here and not where it is loaded: OpenMP keeps this number for each thread.
-        if self._threads is not None or "OMP_NUM_THREADS" not in os.environ:
+        if torch is not None and (self._threads is not None or "OMP_NUM_THREADS" not in os.environ):
             torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
         return model
 

@@ -12,7 +12,7 @@ from attnviz.cli.choices import DEVICES, FORMATS, HARD, MAPS, MODES, RENAMED_SCA
 from attnviz.cli.config import apply_config, kind_of, model_names, presets
 from attnviz.cli.output import note
 from attnviz.cli.types import ColourMap, File, Name, Names, Size, Steps
-from attnviz.limits import BEAM, LEAST_SECONDS, MOST_SECONDS
+from attnviz.limits import BEAM, LEAST_SECONDS, MOST_BEAMS, MOST_SECONDS
 
 if TYPE_CHECKING:
     from attnviz.network import Asked
@@ -70,7 +70,7 @@ _MODEL = (
         show_default=True,
         type=File(model_names),
         metavar="NAME|PATH",
-        help="Bundled model or checkpoint file.",
+        help="Bundled model, checkpoint file, hf:PATH, or a network of another package: see 'attnviz models'.",
     ),
     click.option(
         "--text", callback=_words, metavar="WORDS", help="Show where it looks at these words, instead of its own."
@@ -78,10 +78,8 @@ _MODEL = (
     click.option(
         "--beam",
         metavar="N",
-        type=click.IntRange(1, 100),
-        default=BEAM,
-        show_default=True,
-        help="Sentences searched side by side.",
+        type=click.IntRange(1, MOST_BEAMS),
+        help=f"Sentences searched side by side.  [default: {BEAM}, or the network's own]",
     ),
     click.option(
         "--hard", type=Name("choice", HARD), help="Look at one cell at a time: the strongest, or one drawn at random."

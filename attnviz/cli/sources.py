@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -39,20 +39,7 @@ def sources(models: Sequence[str], modes: Sequence[str] | None) -> list[Source]:
     """
     if len(models) == 1 and not Path(models[0]).is_dir():
         return [Source(models[0], mode) for mode in modes or (None,)]
-    from attnviz.captioner.checkpoint import read_meta
-    from attnviz.zoo import bundled
-
-    found: list[Source] = []
-    for model in models:
-        paths = sorted(Path(model).glob(f"*{SUFFIX}")) if Path(model).is_dir() else [Path(model)]
-        if not paths:
-            raise ModelError(f"{model}: holds no checkpoint (*{SUFFIX}); name files, or another folder")
-        if paths == [Path(model)] and not model.endswith(SUFFIX) and not Path(model).is_file():
-            found += [Source(one.name, one.mode) for one in bundled() if one.name == model] or [Source(model, None)]
-            continue
-        for path in paths:
-            config: dict[str, Any] = read_meta(path).get("config", {})
-            found.append(Source(str(path), config.get("mode")))
+    found = [source for model in models for source in _sources_of(model)]
     if modes is None:
         return found
     missing = [mode for mode in modes if mode not in {source.mode for source in found}]
@@ -60,6 +47,23 @@ def sources(models: Sequence[str], modes: Sequence[str] | None) -> list[Source]:
         have = ", ".join(dict.fromkeys(str(source.mode) for source in found))
         raise ModelError(f"none of {', '.join(models)} has the mode {missing[0]}; there are {have}")
     return [source for mode in modes for source in found if source.mode == mode]
+
+
+def _sources_of(model: str) -> list[Source]:
+    """All that one name or path stands for."""
+    from attnviz.zoo import bundled, mode_of
+
+    path = Path(model)
+    if path.is_dir():
+        paths = sorted(path.glob(f"*{SUFFIX}"))
+        if not paths or (path / "config.json").is_file():
+            hint = f"name it as hf:{model}" if (path / "config.json").is_file() else "name files, or another folder"
+            raise ModelError(f"{model}: holds no checkpoint (*{SUFFIX}) of attnviz; {hint}")
+    elif path.is_file() or model.endswith(SUFFIX):
+        paths = [path]
+    else:
+        return [Source(one.name, one.mode) for one in bundled() if one.name == model] or [Source(model, None)]
+    return [Source(str(path), mode_of(path)) for path in paths]
 
 
 def chosen_modes(ctx: click.Context, mode: str | None, modes: tuple[str, ...] | None) -> tuple[str, ...] | None:

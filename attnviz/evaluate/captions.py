@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from attnviz.data.words import normalise
 from attnviz.errors import ConfigError
+
+
+def words_of(tokens: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """A caption's words as captions are counted: lower case, without punctuation, "dog's" as "dog" and "'s".
+
+    Args:
+        tokens: the words as a network writes them, such as "A" and "dog's,".
+        known: words of the split, which are taken as they are ("t-shirt", "'s").
+    """
+    found = list[str]()
+    for token in tokens:
+        word = normalise(token)
+        if word and word not in known:
+            bare = word.strip("".join(char for char in word if not char.isalnum()))
+            stem = next((bare.removesuffix(end) for end in ("'s", "\u2019s") if bare.endswith(end)), bare)
+            found += [stem, "'s"] if stem and stem != bare and bare not in known else [bare]
+        elif word:
+            found.append(word)
+    return tuple(found)
 
 
 def bleu(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]) -> dict[str, float]:

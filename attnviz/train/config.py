@@ -244,7 +244,7 @@ def _weights(values: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
 
 def _base(start: Any, mode: Any) -> ModelConfig | None:
     """What the checkpoint to start from is built like. None where there is none, or not yet."""
-    from attnviz.captioner.checkpoint import read_meta
+    from attnviz.captioner.header import read_meta
     from attnviz.zoo import find_checkpoint
 
     if not isinstance(start, str) or not start:

@@ -24,8 +24,9 @@ from tutorial import DecoderWithAttention, Tutorial, caption, pixels, read, save
 
 import attnviz
 from attnviz.adapters.show_attend_tell import convert
-from attnviz.captioner.checkpoint import read_meta
+from attnviz.captioner.header import read_meta
 from attnviz.captioner.vocabulary import START
+from attnviz.zoo import load_captioner
 
 if TYPE_CHECKING:
     from attnviz.captioner import Captioner
@@ -74,7 +75,7 @@ def test_captions_weights_and_logits_are_the_originals(
 ) -> None:
     facts = convert(saved[container], wordmap, tmp_path / "m.safetensors")
     assert (facts.encoder, facts.words, facts.epoch, facts.bleu) == ("resnet-bottleneck-1-1-1-1", 21, 7, 0.2412)
-    model = attnviz.load_model(tmp_path / "m.safetensors")
+    model = load_captioner(tmp_path / "m.safetensors")
     assert model.name == "m"
     assert same(model, network, blots, (1, 3, 5)) >= 5  # and they are not one sentence
 
@@ -153,7 +154,7 @@ def test_checkpoints_as_people_have_them(
     convert(path, wordmap, tmp_path / "m.safetensors")
     parts = {key: changes[key] for key in ("encoder", "decoder") if isinstance(changes.get(key), nn.Module)}
     plain = {key: part.module if isinstance(part, nn.DataParallel) else part for key, part in parts.items()}
-    same(attnviz.load_model(tmp_path / "m.safetensors"), network._replace(**plain), blots[:1])
+    same(load_captioner(tmp_path / "m.safetensors"), network._replace(**plain), blots[:1])
 
 
 def test_an_encoder_of_basic_blocks_fine_tuned_to_a_grid_of_its_own(blots: list[Path], tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_an_encoder_of_basic_blocks_fine_tuned_to_a_grid_of_its_own(blots: list[
     path = save(network, tmp_path / "c.pth", module="src.models")
     (tmp_path / "w.json").write_text(json.dumps(network.words))
     convert(path, tmp_path / "w.json", tmp_path / "m.safetensors", input=64)
-    model = attnviz.load_model(tmp_path / "m.safetensors")
+    model = load_captioner(tmp_path / "m.safetensors")
     assert model.config.backbone == "resnet-basic-1-1-1-1"
     assert model.grid == (5, 5)
     same(model, network, blots[:2], (1, 2))
@@ -220,7 +221,7 @@ def test_checkpoints_of_torch_before_0_4(network: Tutorial, wordmap: Path, blots
         torch.save(state, tmp_path / "c.pth", module, _use_new_zipfile_serialization=False)
     assert b"_rebuild_tensor\n" in (tmp_path / "c.pth").read_bytes()
     convert(tmp_path / "c.pth", wordmap, tmp_path / "m.safetensors")
-    same(attnviz.load_model(tmp_path / "m.safetensors"), network, blots[:1])
+    same(load_captioner(tmp_path / "m.safetensors"), network, blots[:1])
 
 
 def test_checkpoints_saved_on_a_gpu(saved: dict[str, Path], wordmap: Path, tmp_path: Path) -> None:
@@ -237,10 +238,10 @@ def test_checkpoints_saved_on_a_gpu(saved: dict[str, Path], wordmap: Path, tmp_p
             data = stream.getvalue()
         place.write_bytes(data.replace(here, there))
         convert(place, wordmap, tmp_path / f"{container}.safetensors", name="toy")
-        outs.append(attnviz.load_model(tmp_path / f"{container}.safetensors").fingerprint())
+        outs.append(load_captioner(tmp_path / f"{container}.safetensors").fingerprint())
     plain = tmp_path / "plain.safetensors"
     convert(saved["zip"], wordmap, plain, name="toy")
-    assert outs == [attnviz.load_model(plain).fingerprint()] * 2
+    assert outs == [load_captioner(plain).fingerprint()] * 2
 
 
 def test_sentences_without_a_word_and_without_an_end(
@@ -254,7 +255,7 @@ def test_sentences_without_a_word_and_without_an_end(
             decoder.fc.bias[end] += bias
         changed = network._replace(decoder=decoder)
         convert(save(changed, tmp_path / name), wordmap, tmp_path / f"{name}.safetensors")
-        model = attnviz.load_model(tmp_path / f"{name}.safetensors")
+        model = load_captioner(tmp_path / f"{name}.safetensors")
         same(model, changed, blots[:1])
         (trace,) = attnviz.explain(model, blots[0], beam=3)
         assert len(trace) == length
@@ -263,7 +264,7 @@ def test_sentences_without_a_word_and_without_an_end(
 
 
 def test_a_grey_photo_and_words_outside_the_map(converted: Path, blots: list[Path]) -> None:
-    model = attnviz.load_model(converted)
+    model = load_captioner(converted)
     (trace,) = attnviz.explain(model, blots[-1], text="a zebra <end> on Grass")
     assert trace.settings["unknown"] == ["zebra", "<end>"]
     assert trace.tokens == ("a", "zebra", "<end>", "on", "Grass")
@@ -380,7 +381,7 @@ def test_word_maps(network: Tutorial, saved: dict[str, Path], blots: list[Path],
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(table), encoding="utf-8-sig")
         convert(saved["zip"], path, tmp_path / f"{name}.safetensors")
-        model = attnviz.load_model(tmp_path / f"{name}.safetensors")
+        model = load_captioner(tmp_path / f"{name}.safetensors")
         named = {**table, "<pad>": 0}
         if name == "gap":
             named[f"<{words['rocket']}>"] = words["rocket"]
@@ -432,7 +433,7 @@ def test_a_decoder_without_padding_and_unknown_word(network: Tutorial, blots: li
     changed = network._replace(decoder=decoder, words={word: number for number, word in enumerate(order)})
     (tmp_path / "w.json").write_text(json.dumps(changed.words))
     convert(save(changed, tmp_path / "c.pth"), tmp_path / "w.json", tmp_path / "m.safetensors")
-    model = attnviz.load_model(tmp_path / "m.safetensors")
+    model = load_captioner(tmp_path / "m.safetensors")
     assert len(model.vocabulary) == len(order) + 2
     same(model, changed, blots[:3])
     assert re.match("<pad>", model.vocabulary.words[0])

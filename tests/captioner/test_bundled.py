@@ -12,13 +12,13 @@ import pytest
 
 import attnviz
 from attnviz.captioner.attention import SCORES
-from attnviz.captioner.checkpoint import WEIGHTS
+from attnviz.captioner.header import WEIGHTS
 from attnviz.data.regions import union_cover
 from attnviz.network import Asked
 from attnviz.photo.image import load
 from attnviz.train import TrainConfig, read_config
 from attnviz.train.state import recipe
-from attnviz.zoo import bundled
+from attnviz.zoo import bundled, load_captioner
 
 if TYPE_CHECKING:
     from attnviz.captioner import Captioner
@@ -38,7 +38,7 @@ SHEEP = [[0.10, 0.22, 0.92, 0.70]]
 @pytest.fixture(scope="module", params=MODELS, ids="-".join)
 def model(request: pytest.FixtureRequest) -> Captioner:
     name, mode = request.param
-    return attnviz.load_model(name, mode, device="cpu")
+    return load_captioner(name, mode, device="cpu")
 
 
 def mass(trace: attnviz.Trace, word: str, boxes: list[list[float]]) -> float:

@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 
 from attnviz.captioner import Captioner, ModelConfig, load_checkpoint, save_checkpoint, save_encoder, update_card
 from attnviz.captioner.attention import SCORES
-from attnviz.captioner.checkpoint import read_meta
+from attnviz.captioner.header import read_meta
 from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
 from attnviz.errors import ModelError
-from attnviz.zoo import bundled, load_model
+from attnviz.zoo import bundled, load_captioner, load_model
 
 STEM = "backbone.stem.weight"
 PIXELS = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
@@ -38,7 +38,7 @@ def test_round_trip(mode: str, tmp_path: Path) -> None:
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "m.safetensors").read_bytes()
     assert (
         other.describe_pixels(PIXELS)[0].tokens
-        == load_model(tmp_path / "again.safetensors", mode).describe_pixels(PIXELS)[0].tokens
+        == load_captioner(tmp_path / "again.safetensors", mode).describe_pixels(PIXELS)[0].tokens
     )
 
 

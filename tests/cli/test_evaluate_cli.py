@@ -69,7 +69,7 @@ def test_json_is_all_there_is_on_standard_output(cli: Run, split: Path, checkpoi
 
 
 def test_a_card_keeps_the_figures(cli: Run, tmp_path: Path, split: Path, checkpoint: Path) -> None:
-    from attnviz.captioner.checkpoint import read_meta
+    from attnviz.captioner.header import read_meta
 
     shutil.copy(checkpoint, tmp_path / "m.safetensors")
     report = json.loads(cli("evaluate", "m.safetensors", "dev", "--json", "--card", "-q").out)

@@ -21,7 +21,6 @@ from attnviz.evaluate import evaluate
 from attnviz.evaluate.captions import bleu
 from attnviz.evaluate.localization import Tally, centre_weights, targets
 from attnviz.evaluate.objects import names_one, score
-from attnviz.evaluate.report import random_attention
 from attnviz.photo.frame import Frame
 
 
@@ -104,10 +103,10 @@ def test_centre_is_a_gaussian_of_a_quarter() -> None:
 
 def test_random_baseline_draws_the_attention_alone() -> None:
     model = Captioner.tiny("general")
-    fresh = random_attention(model)
+    fresh = model.random_attention()
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, fresh.state_dict()[key])}
     assert changed == {"decoder.attention.We.weight", "decoder.attention.Wd.weight"}
-    again = random_attention(model)
+    again = model.random_attention()
     assert torch.equal(
         fresh.state_dict()["decoder.attention.We.weight"], again.state_dict()["decoder.attention.We.weight"]
     )

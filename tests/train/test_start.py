@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from toy import config, quiet
 
 from attnviz.captioner import Captioner, ModelConfig, load_checkpoint
-from attnviz.captioner.checkpoint import read_meta
+from attnviz.captioner.header import read_meta
 from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
 from attnviz.errors import AttnvizError, ConfigError, ModelError
 from attnviz.train import DataConfig, FitConfig, fit, read_config

@@ -16,7 +16,7 @@ from toy import config, quiet
 
 from attnviz.captioner import Captioner, load_checkpoint
 from attnviz.captioner.attention import SCORES
-from attnviz.captioner.checkpoint import read_meta
+from attnviz.captioner.header import read_meta
 from attnviz.captioner.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
 from attnviz.data import Caption, Phrase, Record
 from attnviz.errors import AttnvizError, ConfigError, ModelError
