@@ -513,3 +513,15 @@ def test_figures_may_be_made_on_several_threads(pixels: np.ndarray) -> None:
     for worker in workers:
         worker.join()
     assert len({page.to_bytes("png") for page in made}) == 1
+
+
+def test_the_figure_among_the_formats_is_as_high_as_it_has_to_be(pixels: np.ndarray) -> None:
+    """Nobody can choose its words or pages there."""
+    from attnviz.render import write
+
+    stream = io.BytesIO()
+    many = tuple(f"w{number}" for number in range(40))
+    write(trace(many), pixels, stream, format="svg", compare=[trace(many, "dot", 1), trace(many, "general", 2)])
+    found = re.search(rb'<svg height="([\d.]+)pt"|height="([\d.]+)pt"', stream.getvalue())
+    assert found is not None
+    assert float(found[1] or found[2]) > 9 * 72
