@@ -23,7 +23,21 @@ MODES = {
 }
 """In the order of usefulness. E_i is the encoder's output at cell i, E_:c its channel c, d the decoder's state."""
 
-FORMATS = ("png", "gif", "overview", "jpg", "webp-stills", "apng", "webp", "mp4", "html", "pdf", "svg", "arrays")
+FORMATS = (
+    "png",
+    "gif",
+    "overview",
+    "jpg",
+    "webp-stills",
+    "apng",
+    "webp",
+    "mp4",
+    "html",
+    "pdf",
+    "svg",
+    "boxes",
+    "arrays",
+)
 FILES = {
     "gif": ("gif",),
     "png": ("overview", "png"),
@@ -33,6 +47,7 @@ FILES = {
     "html": ("html",),
     "pdf": ("pdf",),
     "svg": ("svg",),
+    "json": ("boxes",),
     "npz": ("npz", "arrays"),
     "jpg": ("jpg",),
 }

@@ -137,6 +137,7 @@ _DRAWING = (
     ),
     click.option("--cells", is_flag=True, help="Draw the model's grid as it is, without interpolation."),
     click.option("--labels", is_flag=True, help="Put the sentence and the colour bar into the stills too."),
+    click.option("--regions", is_flag=True, help="Outline the regions that hold half of a word's weight."),
     click.option("--pieces", is_flag=True, help="Draw a tokenizer's pieces of words, instead of whole words."),
     click.option("--relative", is_flag=True, help="Divide each word's map by the mean of all: what they share goes."),
     click.option(

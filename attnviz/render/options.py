@@ -36,6 +36,7 @@ class DrawOptions:
         opacity: from 0 to 1: of the colour at the scale's top, of the dark where a spotlight does not shine, of contour
             lines. None for the style's own.
         cells: the raw grid, every cell in one colour, instead of bilinear interpolation.
+        regions: outline the regions that hold half of a word's weight with boxes.
         labels: a caption strip under each PNG too; animations always have one.
         pieces: draw a step for each of a tokenizer's pieces, where the trace has them, instead of joining them to
             words.
@@ -58,6 +59,7 @@ class DrawOptions:
     cmap: str = DEFAULT
     opacity: float | None = None
     cells: bool = False
+    regions: bool = False
     labels: bool = False
     pieces: bool = False
     relative: bool = False
@@ -74,7 +76,7 @@ class DrawOptions:
         set_field(self, "scale", RENAMED.get(self.scale, self.scale))
         _choice("scale", self.scale, SCALES)
         _choice("style", self.style, STYLES)
-        for name in ("cells", "labels", "pieces", "relative", "loop"):
+        for name in ("cells", "regions", "labels", "pieces", "relative", "loop"):
             check_flag(name, getattr(self, name))
         if self.opacity is not None:
             set_field(self, "opacity", _number("opacity", self.opacity, 0, 1))

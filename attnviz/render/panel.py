@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from attnviz.render.contour import KEYS, Contours
 from attnviz.render.heatmap import Scale
+from attnviz.render.outline import HALO, LINE, outline
 from attnviz.render.overlay import Overlay, dimmed, table
+from attnviz.trace.regions import regions_of
 
 if TYPE_CHECKING:
     from attnviz.photo.frame import Frame
@@ -50,6 +52,7 @@ class Panel:
     ) -> None:
         self.size: Size = (pixels.shape[0], pixels.shape[1])
         self._density, self._frame, self._steps, self._scales = trace.density, frame, steps, scales
+        self._weights = trace.weights
         self._options = options
         seen = frame.seen(self.size)
         self._base = dimmed(pixels, seen)
@@ -77,7 +80,16 @@ class Panel:
 
     def paint(self, index: int, share: float = 1.0) -> Painted:
         """The photo with a step's heatmap, and the densities on its lines."""
-        return self._painter.paint(self.density(index, share), self.scale(index, share))
+        painted, lines = self._painter.paint(self.density(index, share), self.scale(index, share))
+        if self._options.regions:
+            outline(painted, self._boxes(index))
+        return painted, lines
+
+    def _boxes(self, index: int) -> list[tuple[float, ...]]:
+        """The boxes of a step's regions, in pixels of the picture."""
+        factors = [size / side for size, side in zip(self.size, self._frame.photo, strict=True)] * 2
+        found = regions_of(self._weights[self._steps[index]], self._frame)
+        return [tuple(edge * factor for edge, factor in zip(one.box, factors, strict=True)) for one in found]
 
     def samples(self, count: int) -> Bytes:
         """(n, 3) uint8, n a few times `count` at most: pixels of the photo, and the painted ones of all steps.
@@ -92,6 +104,8 @@ class Panel:
         painter = self._paint_on(base, self._frame.seen(size))
         densities = self._frame.upsample(self._density[list(self._steps)], size, self._options.cells)
         found = [painter.blank.reshape(-1, 3)]
+        if self._options.regions:
+            found.append(np.repeat(np.array([HALO, LINE], np.uint8), max(1, count // 200), axis=0))
         for density, scale in zip(densities, self._scales, strict=True):
             part = painter.paint(density, scale)[0]
             found.append(part[(part != painter.blank).any(axis=2)])

@@ -51,6 +51,16 @@ def floats(name: str, value: Any, axes: tuple[str, ...]) -> Floats:
     return array
 
 
+def over_mean(weights: Floats) -> Floats:
+    """(T, h, w): each step divided by the mean of all steps, and made to sum to 1; 0 where the mean is."""
+    found = np.zeros_like(weights)
+    mean = weights.mean(axis=0, dtype=np.float64) if len(weights) else found
+    for step, one in enumerate(weights):  # one by one: copies of all as float64 would take much memory
+        ratio = np.divide(one, mean, out=np.zeros(one.shape), where=mean > 0)
+        found[step] = ratio / ratio.sum()
+    return found
+
+
 def word_numbers(value: Any, steps: int) -> Ints:
     """(T,) int32: the number of each piece's word, counted from 0 without a gap. Raises TraceError."""
     array = to_numpy("words", value, TraceError)

@@ -18,6 +18,7 @@ from attnviz.trace.arrays import (
     check_distributions,
     floats,
     indices,
+    over_mean,
     shares,
     texts,
     word_numbers,
@@ -25,6 +26,7 @@ from attnviz.trace.arrays import (
 from attnviz.trace.meta import ImageInfo, json_object, verdicts_of
 from attnviz.trace.notes import notes
 from attnviz.trace.of import fields_of
+from attnviz.trace.regions import Region, regions_of
 from attnviz.trace.step import Step, steps_of
 from attnviz.trace.words import joined_means, joined_sums, joined_texts
 
@@ -227,12 +229,8 @@ class Trace:
         may stand out. Cells without weight at any step stay without; a trace of one step becomes even. Scores are left
         out; the settings say "relative".
         """
-        weights = self.weights.astype(np.float64)
-        mean = weights.mean(axis=0) if len(self) else np.ones(self.grid)
-        ratio = np.divide(weights, mean, out=np.zeros_like(weights), where=mean > 0)
-        ratio /= ratio.sum(axis=(1, 2), keepdims=True)
-        settings = {**self.settings, "relative": True}
-        return replace(self, weights=ratio.astype(np.float32), scores=None, settings=settings)
+        weights, settings = over_mean(self.weights), {**self.settings, "relative": True}
+        return replace(self, weights=weights, scores=None, settings=settings)
 
     def heatmap(self, step: int, size: Size | None = None, cells: bool = False) -> Floats:
         """(H, W) float32: `heatmaps` of a single step."""
@@ -252,13 +250,30 @@ class Trace:
             TraceError: there is neither a frame nor a size, or no such step.
         """
         chosen = None if steps is None else indices(steps, len(self))
-        frame = self.frame
-        if frame is None:
-            if size is None:
-                raise TraceError("the trace does not say how its grid lies on the photo; give a size, (height, width)")
-            frame = Frame.stretch(size, size, self.grid)
+        frame = self._frame_or(size)
         density = self.density if chosen is None else self.density[chosen]
         return frame.upsample(density, size, cells)
+
+    def boxes(self, share: float = 0.5, size: Size | None = None) -> list[list[Region]]:
+        """For each step the boxes of the connected regions that hold a share of its weight, strongest first.
+
+        Args:
+            share: of the weight that lies on the photo; above 0 and at most 1.
+            size: (H, W) of the photo, for a trace without a frame, which is taken to cover it all.
+
+        Raises:
+            TraceError: there is neither a frame nor a size.
+            ConfigError: a share or size that is none.
+        """
+        frame = self._frame_or(size)
+        return [regions_of(one, frame, share) for one in self.weights]
+
+    def _frame_or(self, size: Size | None) -> Frame:
+        if self.frame is not None:
+            return self.frame
+        if size is None:
+            raise TraceError("the trace does not say how its grid lies on the photo; give a size, (height, width)")
+        return Frame.stretch(size, size, self.grid)
 
     def summary(self) -> dict[str, Any]:
         """What the trace says, JSON-ready: caption, provenance, each step's numbers, and notes (see notes.py)."""

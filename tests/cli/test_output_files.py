@@ -103,7 +103,14 @@ def check_jpg(path: Path) -> None:
     assert still.shape == (40, 60, 3)
 
 
+def check_json(path: Path) -> None:
+    found = json.loads(path.read_bytes())
+    assert [category["name"] for category in found["categories"]] == list(WORDS)
+    assert found["annotations"]
+
+
 CHECKS = {
+    "json": check_json,
     "gif": check_gif,
     "png": check_png,
     "webp": check_webp,

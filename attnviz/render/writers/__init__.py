@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnviz.render.writers import apng, arrays, figures, gif, html, mp4, sheet, stills, webp
+from attnviz.render.writers import apng, arrays, boxes, figures, gif, html, mp4, sheet, stills, webp
 from attnviz.render.writers.base import Job, Writer
 
 __all__ = ["WRITERS", "Job", "Writer"]
@@ -19,5 +19,6 @@ WRITERS: dict[str, Writer] = {
     "html": Writer("a page to explore, in one file", html.jobs),
     "pdf": Writer("a figure for print", figures.pdfs),
     "svg": Writer("a figure to work on", figures.svgs),
+    "boxes": Writer("boxes around half of each word's weight, as COCO-style JSON", boxes.jobs),
     "arrays": Writer("the heatmaps as numbers, for numpy", arrays.jobs),
 }
