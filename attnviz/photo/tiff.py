@@ -80,9 +80,8 @@ def read(data: bytes, check: Check) -> Read:
     layout, page, camera = _photo(data)
     check(page.size, math.ceil(page.samples * max(page.bits) / 8))
     remarks = (CAMERA.format(*page.size[::-1]),) if camera else ()
-    stream = data[page.stream[0] : sum(page.stream)]
-    if camera and page.compression in JPEGS and stream.startswith(b"\xff\xd8"):
-        return _preview(stream, page, remarks)
+    if camera and page.compression in JPEGS and data.startswith(b"\xff\xd8", page.stream[0]):
+        return _preview(data[page.stream[0] : sum(page.stream)], page, remarks)
     # In which order the bytes of integers of, say, 24 bits stand, readers and writers do not agree.
     wide = page.format[0] != FLOAT and any(bits > 16 and bits not in (32, 64) for bits in page.bits)
     mixed = len(set(page.bits)) != 1 or len(set(page.format)) != 1 or page.format[0] not in (UNSIGNED, SIGNED, FLOAT)
@@ -116,12 +115,14 @@ def _photo(data: bytes) -> tuple[Layout, Page, bool]:
 
 def _measured(page: Page, data: bytes) -> Page:
     """The page with its size; those of cameras may leave it to the JPEG that they hold."""
-    stream = data[page.stream[0] : sum(page.stream)]
-    if page.area or not stream.startswith(b"\xff\xd8"):
+    if page.area or not data.startswith(b"\xff\xd8", page.stream[0]):
         return page
     import simplejpeg
 
+    stream = data[page.stream[0] : sum(page.stream)]
     try:
+        if jpeg.peculiar(stream):  # as the sensor's own data are, in some
+            return page
         height, width, *_ = simplejpeg.decode_jpeg_header(stream, strict=False)
     except ValueError:
         return page

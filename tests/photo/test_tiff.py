@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from typing import Any
 
@@ -269,6 +270,47 @@ def test_of_a_cameras_raw_file_the_preview_is_read(orientation: int) -> None:
     preview = np.kron(large(), np.ones((8, 8, 1), np.uint8))
     found = load(raw_file(preview, orientation))
     upright = found.pixels if orientation == 1 else np.rot90(found.pixels)  # 6 stands for a turn to the right
+    assert np.abs(upright[4::8, 4::8].astype(int) - large()).mean() < 6
+    assert found.remarks == (tiff.CAMERA.format(480, 320),)
+
+
+def directory(tags: dict[int, int]) -> bytes:
+    """A directory of numbers, the last of its chain."""
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, number) for tag, number in sorted(tags.items()))
+    return struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("orientation", [1, 8])
+def test_previews_that_leave_their_size_to_their_jpeg(orientation: int) -> None:
+    """As in NEF and ARW: a thumbnail, and below it a JPEG without a size, the sensor's mosaic, and a lossless JPEG."""
+    import imagecodecs
+
+    preview = np.kron(large(), np.ones((8, 8, 1), np.uint8))
+    whole = io.BytesIO()
+    Image.fromarray(preview).save(whole, "JPEG", quality=95)
+    lossless = bytes(imagecodecs.ljpeg_encode(np.zeros((800, 900), np.uint16), bitspersample=14))
+    data = bytearray(b"II*\0" + bytes(4))
+    places = []
+    for stream in (bytes(24 * 16 * 3), whole.getvalue(), lossless):
+        places.append(len(data))
+        data += stream + bytes(len(stream) % 2)
+    below = (
+        {254: 1, 259: 6, 513: places[1], 514: len(whole.getvalue())},
+        {254: 0, 256: 900, 257: 600, 258: 16, 259: 1, 262: 32803, 273: places[0], 279: 1},
+        {254: 0, 259: 6, 273: places[2], 279: len(lossless)},
+    )
+    starts = []
+    for tags in below:
+        starts.append(len(data))
+        data += directory(tags)
+    children = len(data)
+    data += struct.pack("<3I", *starts)
+    struct.pack_into("<I", data, 4, len(data))
+    size = {254: 1, 256: 24, 257: 16, 258: 8, 259: 1, 262: 2, 273: places[0], 274: orientation, 277: 3, 279: 1152}
+    first = directory({**size, 330: 0})
+    data += first.replace(struct.pack("<HHII", 330, 4, 1, 0), struct.pack("<HHII", 330, 4, 3, children))
+    found = load(bytes(data))
+    upright = found.pixels if orientation == 1 else np.rot90(found.pixels, -1)  # 8 stands for a turn to the left
     assert np.abs(upright[4::8, 4::8].astype(int) - large()).mean() < 6
     assert found.remarks == (tiff.CAMERA.format(480, 320),)
 
