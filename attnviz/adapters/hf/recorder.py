@@ -1,0 +1,239 @@
+"""Attention recorded beside the model's own kernel.
+
+transformers gives attention weights only with its "eager" kernel, which changes what some models write, and then keeps
+all of them. So the kernel stays as it is: an attention function of our own, registered under our own name and set for
+the decoder alone, calls it for the output, and the modelling file's `eager_attention_forward` for the weights of the
+one query row that is wanted. Modules that are not on transformers' attention interface are hooked.
+
+Only the chosen layers are kept, reduced over the heads at once, and of the keys only those that are image tokens.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from attnviz.errors import ModelError
+
+KERNELS = ("sdpa", "eager")
+"""transformers' names of the kernels that can be recorded beside."""
+
+_OURS = "attnviz_"
+_CROSS = re.compile(r"cross_?att|encoder_attn|encdecatt|encoder_decoder_att", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"vision|visual|image_encoder|qformer", re.IGNORECASE)
+_ACTIVE: ContextVar[Recorder | None] = ContextVar("attnviz_recorder", default=None)
+
+
+class Row(NamedTuple):
+    """One query row's weights at one layer, reduced over the heads.
+
+    Attributes:
+        image: (N,) on the image tokens.
+        total: sum over all keys: 1, but for heads reduced by their maximum.
+    """
+
+    image: Tensor
+    total: Tensor
+
+
+class Recorder:
+    """Keeps the last query row of each call of some attention modules.
+
+    Args:
+        modules: the attention modules of the decoder's layers, as `attention_modules` finds them.
+        layers: which of them are wanted, by number.
+        heads: "mean", "max", or a head's number.
+        positions: (N,) where the image tokens stand among the keys; None for all keys.
+        crossed: whether the keys are an encoder's tokens, the same at every step. Else they are the sequence so far,
+            of which a sliding cache holds only the end.
+    """
+
+    def __init__(
+        self, modules: Sequence[nn.Module], layers: Sequence[int], heads: str, positions: Tensor | None, crossed: bool
+    ) -> None:
+        self._layer = {modules[layer]: layer for layer in layers}
+        self._heads, self._crossed = heads, crossed
+        self._positions = positions
+        self._first: dict[nn.Module, int] = {}  # the length of a module's first call
+        self._worst: list[Tensor] = []
+        self.rows: dict[int, list[Row]] = {layer: [] for layer in layers}
+
+    def __contains__(self, module: object) -> bool:
+        return module in self._layer
+
+    @property
+    def worst(self) -> float:
+        """How far the weights of a head summed from 1, at worst."""
+        return max((float(value) for value in self._worst), default=0.0)
+
+    def take(self, module: nn.Module, weights: Tensor, queries: int) -> None:
+        """Keeps a row.
+
+        Args:
+            weights: (B, heads, 1, keys), of the last query.
+            queries: how many there were in the call.
+
+        Raises:
+            ModelError: there is no such head.
+        """
+        kept = self.rows[self._layer[module]]
+        by_head = weights[0, :, -1].float()
+        self._worst.append((by_head.sum(dim=-1) - 1).abs().max())
+        row = self._reduced(by_head)
+        length = self._first.setdefault(module, queries) + len(kept)
+        kept.append(Row(self._image(row, length), row.sum()))
+
+    def _reduced(self, by_head: Tensor) -> Tensor:
+        if self._heads == "mean":
+            return by_head.mean(dim=0)
+        if self._heads == "max":
+            return by_head.amax(dim=0)
+        if int(self._heads) >= len(by_head):
+            raise ModelError(f"there is no head {self._heads}; the model has {len(by_head)}, counted from 0")
+        return by_head[int(self._heads)]
+
+    def _image(self, row: Tensor, length: int) -> Tensor:
+        """The image tokens' part of a row over the keys, of a sequence that is `length` long by now."""
+        if self._positions is None:
+            return row
+        places = self._positions.to(row.device)
+        # A sliding cache has dropped the beginning; a static one has room at the end.
+        shift = 0 if self._crossed else max(length - len(row), 0)
+        return torch.where(places >= shift, row[(places - shift).clamp(0, len(row) - 1)], 0.0)
+
+    @contextmanager
+    def on(self) -> Iterator[Recorder]:
+        """Records inside; whatever happens there, the model is as it was afterwards."""
+        configs, hooks = [], []
+        token = _ACTIVE.set(self)
+        try:
+            for module in self._layer:
+                if not on_interface(module):
+                    hooks += _hooked(module)
+                elif not any(module.config is config for config, _ in configs):
+                    kernel = module.config._attn_implementation
+                    configs.append((module.config, kernel))
+                    module.config._attn_implementation_internal = _register(kernel or "eager")
+            yield self
+        finally:
+            for config, kernel in configs:
+                config._attn_implementation_internal = kernel
+            for hook in hooks:
+                hook.remove()
+            _ACTIVE.reset(token)
+
+
+def attention_modules(decoder: nn.Module, crossed: bool) -> list[nn.Module]:
+    """The attention modules of a decoder's layers, in order: those that look at an encoder, or those at the sequence.
+
+    They are told by what they do (call transformers' attention interface), or, where they are not on it, by their
+    class's name; and cross-attention by the names that transformers gives it.
+    """
+    named = {module: name for name, module in decoder.named_modules() if not _ELSEWHERE.search(name)}
+    found = [module for module in named if on_interface(module)]
+    if not found:
+        found = [module for module in named if re.search(r"Attention$", type(module).__name__)]
+    inner = [module for module in found if not any(other in found for other in list(module.modules())[1:])]
+    return [module for module in inner if bool(_CROSS.search(named[module])) == crossed]
+
+
+def kernel_of(modules: Sequence[nn.Module]) -> str | None:
+    """The first kernel among the modules' that cannot be recorded beside; None where all can."""
+    for module in modules:
+        kernel = module.config._attn_implementation if on_interface(module) else None
+        if kernel is not None and kernel.removeprefix(_OURS) not in KERNELS:
+            return str(kernel)
+    return None
+
+
+def on_interface(module: nn.Module) -> bool:
+    """Whether a module calls transformers' attention interface, and has a configuration that names the kernel."""
+    code = getattr(_forward(module), "__code__", None)
+    return code is not None and "ALL_ATTENTION_FUNCTIONS" in code.co_names and hasattr(module, "config")
+
+
+def _forward(module: nn.Module) -> Callable[..., Any]:
+    return inspect.unwrap(type(module).forward)
+
+
+def _eager(module: nn.Module) -> Callable[..., Any]:
+    eager: Callable[..., Any] | None = _forward(module).__globals__.get("eager_attention_forward")
+    if eager is None:
+        raise ModelError(f"{type(module).__name__} has no eager attention to read weights from")
+    return eager
+
+
+def _register(kernel: str) -> str:
+    """Our name for a kernel, known to transformers."""
+    name = _OURS + kernel
+    if name not in ALL_ATTENTION_FUNCTIONS:
+        AttentionInterface.register(name, _beside(kernel))
+        AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[kernel])
+    return name
+
+
+def _beside(kernel: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
+    """The attention function that calls `kernel`, and has what it did recorded."""
+
+    def attend(
+        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **options: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        own = _eager(module) if kernel == "eager" else ALL_ATTENTION_FUNCTIONS[kernel]
+        output, weights = own(module, query, key, value, attention_mask, **options)
+        recorder = _ACTIVE.get()
+        if recorder is not None and module in recorder:
+            row = _last_row(module, query, key, value, attention_mask, options) if weights is None else weights
+            recorder.take(module, row[:, :, -1:], query.shape[2])
+        return output, weights
+
+    return attend
+
+
+def _last_row(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, options: dict[str, Any]
+) -> Tensor:
+    """(B, heads, 1, keys): what the modelling file's eager attention gives for the last query.
+
+    Without a mask, it sees all keys.
+    """
+    if mask is not None:
+        mask = mask[..., -1:, :]
+        if mask.dtype == torch.bool:  # of sdpa; eager adds its mask
+            mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, torch.finfo(query.dtype).min)
+    bias = options.get("position_bias")
+    if bias is not None:
+        options = {**options, "position_bias": bias[..., -1:, :]}
+    weights: Tensor = _eager(module)(module, query[:, :, -1:], key, value, mask, **options)[1]
+    return weights
+
+
+def _hooked(module: nn.Module) -> list[Any]:
+    """Hooks that make a module give its weights, where it need be told to, and have them recorded."""
+    signature = inspect.signature(_forward(module))
+
+    def ask(module: nn.Module, args: Any, kwargs: Any) -> Any:
+        bound = signature.bind(module, *args, **kwargs)
+        bound.arguments["output_attentions"] = True
+        return bound.args[1:], bound.kwargs
+
+    def hear(module: nn.Module, args: Any, output: Any) -> None:
+        recorder = _ACTIVE.get()
+        # Last: T5 and its kin give the bias of positions before the weights.
+        weights = next((part for part in output[:0:-1] if isinstance(part, Tensor) and part.dim() == 4), None)
+        if recorder is not None and weights is not None:
+            recorder.take(module, weights[:, :, -1:], weights.shape[2])
+
+    hooks = [module.register_forward_hook(hear)]
+    if "output_attentions" in signature.parameters:
+        hooks.append(module.register_forward_pre_hook(ask, with_kwargs=True))
+    return hooks
