@@ -31,15 +31,15 @@ KERNELS = ("sdpa", "eager")
 _OURS = "attnviz_"
 _CROSS = re.compile(r"cross_?att|encoder_attn|encdecatt|encoder_decoder_att", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"vision|visual|image_encoder|qformer", re.IGNORECASE)
-_ACTIVE: ContextVar[Recorder | None] = ContextVar("attnviz_recorder", default=None)
+_ACTIVE: ContextVar[tuple[Recorder, ...]] = ContextVar("attnviz_recorders", default=())
 
 
-class Row(NamedTuple):
-    """One query row's weights at one layer, reduced over the heads.
+class Rows(NamedTuple):
+    """The weights of one call at one layer, reduced over the heads; R query rows.
 
     Attributes:
-        image: (N,) on the image tokens.
-        total: sum over all keys: 1, but for heads reduced by their maximum.
+        image: (R, N) on the image tokens.
+        total: (R,) sums over all keys: 1, but for heads reduced by their maximum.
     """
 
     image: Tensor
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 class Recorder:
-    """Keeps the last query row of each call of some attention modules.
+    """Keeps the last query row, or all of them, of each call of some attention modules.
 
     Args:
         modules: the attention modules of the decoder's layers, as `attention_modules` finds them.
@@ -56,17 +56,26 @@ class Recorder:
         positions: (N,) where the image tokens stand among the keys; None for all keys.
         crossed: whether the keys are an encoder's tokens, the same at every step. Else they are the sequence so far,
             of which a sliding cache holds only the end.
+        all_rows: keep all query rows. Else the last: it tells where the model looks for the token that comes next.
     """
 
     def __init__(
-        self, modules: Sequence[nn.Module], layers: Sequence[int], heads: str, positions: Tensor | None, crossed: bool
+        self,
+        modules: Sequence[nn.Module],
+        layers: Sequence[int],
+        heads: str = "mean",
+        positions: Tensor | None = None,
+        *,
+        crossed: bool,
+        all_rows: bool = False,
     ) -> None:
+        self.wanted = slice(None) if all_rows else slice(-1, None)
         self._layer = {modules[layer]: layer for layer in layers}
         self._heads, self._crossed = heads, crossed
         self._positions = positions
         self._first: dict[nn.Module, int] = {}  # the length of a module's first call
         self._worst: list[Tensor] = []
-        self.rows: dict[int, list[Row]] = {layer: [] for layer in layers}
+        self.rows: dict[int, list[Rows]] = {layer: [] for layer in layers}
 
     def __contains__(self, module: object) -> bool:
         return module in self._layer
@@ -77,21 +86,28 @@ class Recorder:
         return max((float(value) for value in self._worst), default=0.0)
 
     def take(self, module: nn.Module, weights: Tensor, queries: int) -> None:
-        """Keeps a row.
+        """Keeps the rows of a call.
 
         Args:
-            weights: (B, heads, 1, keys), of the last query.
+            weights: (B, heads, R, keys), of the wanted queries.
             queries: how many there were in the call.
 
         Raises:
             ModelError: there is no such head.
         """
         kept = self.rows[self._layer[module]]
-        by_head = weights[0, :, -1].float()
+        by_head = weights[0].float()
         self._worst.append((by_head.sum(dim=-1) - 1).abs().max())
-        row = self._reduced(by_head)
+        rows = self._reduced(by_head)
         length = self._first.setdefault(module, queries) + len(kept)
-        kept.append(Row(self._image(row, length), row.sum()))
+        kept.append(Rows(self._image(rows, length), rows.sum(dim=-1)))
+
+    def stacked(self, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """All calls' rows of some layers, on the CPU: image (L, T, N) and total (L, T), T counting rows of all calls."""
+        images, totals = zip(*(zip(*self.rows[layer], strict=True) for layer in layers), strict=True)
+        return tuple(  # type: ignore[return-value]
+            torch.stack([torch.cat([part.cpu() for part in parts]) for parts in kind]) for kind in (images, totals)
+        )
 
     def _reduced(self, by_head: Tensor) -> Tensor:
         if self._heads == "mean":
@@ -102,20 +118,20 @@ class Recorder:
             raise ModelError(f"there is no head {self._heads}; the model has {len(by_head)}, counted from 0")
         return by_head[int(self._heads)]
 
-    def _image(self, row: Tensor, length: int) -> Tensor:
-        """The image tokens' part of a row over the keys, of a sequence that is `length` long by now."""
+    def _image(self, rows: Tensor, length: int) -> Tensor:
+        """The image tokens' part of rows over the keys, of a sequence that is `length` long by now."""
         if self._positions is None:
-            return row
-        places = self._positions.to(row.device)
+            return rows
+        places, keys = self._positions.to(rows.device), rows.shape[-1]
         # A sliding cache has dropped the beginning; a static one has room at the end.
-        shift = 0 if self._crossed else max(length - len(row), 0)
-        return torch.where(places >= shift, row[(places - shift).clamp(0, len(row) - 1)], 0.0)
+        shift = 0 if self._crossed else max(length - keys, 0)
+        return torch.where(places >= shift, rows[:, (places - shift).clamp(0, keys - 1)], 0.0)
 
     @contextmanager
     def on(self) -> Iterator[Recorder]:
         """Records inside; whatever happens there, the model is as it was afterwards."""
         configs, hooks = [], []
-        token = _ACTIVE.set(self)
+        token = _ACTIVE.set((*_ACTIVE.get(), self))
         try:
             for module in self._layer:
                 if not on_interface(module):
@@ -123,7 +139,7 @@ class Recorder:
                 elif not any(module.config is config for config, _ in configs):
                     kernel = module.config._attn_implementation
                     configs.append((module.config, kernel))
-                    module.config._attn_implementation_internal = _register(kernel or "eager")
+                    module.config._attn_implementation_internal = _register((kernel or "eager").removeprefix(_OURS))
             yield self
         finally:
             for config, kernel in configs:
@@ -151,7 +167,7 @@ def kernel_of(modules: Sequence[nn.Module]) -> str | None:
     """The first kernel among the modules' that cannot be recorded beside; None where all can."""
     for module in modules:
         kernel = module.config._attn_implementation if on_interface(module) else None
-        if kernel is not None and kernel.removeprefix(_OURS) not in KERNELS:
+        if kernel is not None and kernel not in KERNELS:
             return str(kernel)
     return None
 
@@ -190,30 +206,39 @@ def _beside(kernel: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     ) -> tuple[Tensor, Tensor | None]:
         own = _eager(module) if kernel == "eager" else ALL_ATTENTION_FUNCTIONS[kernel]
         output, weights = own(module, query, key, value, attention_mask, **options)
-        recorder = _ACTIVE.get()
-        if recorder is not None and module in recorder:
-            row = _last_row(module, query, key, value, attention_mask, options) if weights is None else weights
-            recorder.take(module, row[:, :, -1:], query.shape[2])
+        for recorder in _ACTIVE.get():
+            if module in recorder:
+                wanted = recorder.wanted
+                rows = weights[:, :, wanted] if weights is not None else None
+                if rows is None:
+                    rows = _rows(module, query, key, value, attention_mask, options, wanted)
+                recorder.take(module, rows, query.shape[2])
         return output, weights
 
     return attend
 
 
-def _last_row(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, options: dict[str, Any]
+def _rows(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    options: dict[str, Any],
+    wanted: slice,
 ) -> Tensor:
-    """(B, heads, 1, keys): what the modelling file's eager attention gives for the last query.
+    """(B, heads, R, keys): what the modelling file's eager attention gives for the wanted queries.
 
-    Without a mask, it sees all keys.
+    Without a mask, the last query sees all keys, and so do all that look at an encoder.
     """
     if mask is not None:
-        mask = mask[..., -1:, :]
+        mask = mask[..., wanted, :] if mask.shape[-2] > 1 else mask
         if mask.dtype == torch.bool:  # of sdpa; eager adds its mask
             mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, torch.finfo(query.dtype).min)
     bias = options.get("position_bias")
     if bias is not None:
-        options = {**options, "position_bias": bias[..., -1:, :]}
-    weights: Tensor = _eager(module)(module, query[:, :, -1:], key, value, mask, **options)[1]
+        options = {**options, "position_bias": bias[..., wanted, :]}
+    weights: Tensor = _eager(module)(module, query[:, :, wanted], key, value, mask, **options)[1]
     return weights
 
 
@@ -227,11 +252,11 @@ def _hooked(module: nn.Module) -> list[Any]:
         return bound.args[1:], bound.kwargs
 
     def hear(module: nn.Module, args: Any, output: Any) -> None:
-        recorder = _ACTIVE.get()
         # Last: T5 and its kin give the bias of positions before the weights.
         weights = next((part for part in output[:0:-1] if isinstance(part, Tensor) and part.dim() == 4), None)
-        if recorder is not None and weights is not None:
-            recorder.take(module, weights[:, :, -1:], weights.shape[2])
+        for recorder in _ACTIVE.get():
+            if weights is not None and module in recorder:
+                recorder.take(module, weights[:, :, recorder.wanted], weights.shape[2])
 
     hooks = [module.register_forward_hook(hear)]
     if "output_attentions" in signature.parameters:
