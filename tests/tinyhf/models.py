@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -56,8 +57,36 @@ def spread(model: Any, seed: int = 0) -> Any:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.9 / parameter.shape[-1] ** 0.5)
+                reach = parameter.shape[1:].numel() ** 0.5
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.9 / reach)
     return model.eval()
+
+
+SEEDS = {  # by which greedy and beam search write words of several kinds; from version 5 on, and before
+    "vit_gpt2": (1, 1),
+    "deit_roberta": (0, 4),
+    "swin_bert": (4, 8),
+    "trocr": (5, 5),
+    "donut": (14, 14),
+    "pix2struct": (12, 12),
+    "blip": (12, 12),
+    "florence2": (6, 6),
+    "mllama": (11, 11),
+    "git": (6, 3),
+    "blip2": (0, 0),
+    "llava": (7, 1),
+    "llava_next": (2, 2),
+    "llava_onevision": (13, 1),
+    "paligemma": (1, 1),
+    "gemma3": (1, 1),
+    "qwen2_vl": (4, 1),
+    "qwen2_5_vl": (13, 12),
+    "qwen3_vl": (3, 1),
+    "qwen3_5": (9, 0),
+    "idefics3": (4, 15),
+    "smolvlm": (4, 15),
+    "internvl": (3, 12),
+}
 
 
 def build(name: str) -> tuple[Any, Any]:
@@ -66,11 +95,33 @@ def build(name: str) -> tuple[Any, Any]:
     torch.manual_seed(0)
     model, processor = BUILDERS[name]()
     torch.set_rng_state(state)
-    return spread(model), processor
+    return spread(model, SEEDS[name][0 if NEW else 1]), processor
+
+
+def save(name: str, folder: Path) -> None:
+    """Writes a model and its processor as people have them on disk."""
+    model, processor = build(name)
+    model.save_pretrained(folder)
+    for part in processor if isinstance(processor, tuple) else (processor,):
+        part.save_pretrained(folder)
+
+
+def shorten(model: Any) -> None:
+    """Has a model write no more than six pieces."""
+    for part in (model, getattr(model, "text_decoder", model), getattr(model, "language_model", model)):
+        if getattr(part, "generation_config", None) is not None:
+            part.generation_config.max_new_tokens = 6
+
+
+def known(name: str) -> bool:
+    """Whether this version of transformers has the family."""
+    return NEW or name != "qwen3_5"
 
 
 def rope(**more: Any) -> dict[str, Any]:
-    return {("rope_parameters" if NEW else "rope_scaling"): {"rope_type": "default", "rope_theta": 10000.0, **more}}
+    if not NEW:
+        return {"rope_scaling": {"rope_type": "default", **more}}
+    return {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, **more}}
 
 
 def chat(image: str) -> str:
@@ -101,7 +152,12 @@ def vit(kind: Any = None, **more: Any) -> Any:
 
 
 def bert(kind: Any) -> Any:
-    sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+    }
     return kind(vocab_size=VOCABULARY, max_position_embeddings=80, **sizes, **ENDS)
 
 
@@ -168,8 +224,21 @@ def donut() -> tuple[Any, Any]:
 
 @builder
 def pix2struct() -> tuple[Any, Any]:
-    text = {"vocab_size": VOCABULARY, "hidden_size": 32, "d_kv": 8, "d_ff": 48, "num_layers": 3, "num_heads": 4}
-    vision = {"hidden_size": 32, "patch_embed_hidden_size": 768, "d_ff": 48, "d_kv": 8, "num_hidden_layers": 2}
+    text: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "d_kv": 8,
+        "d_ff": 48,
+        "num_layers": 3,
+        "num_heads": 4,
+    }
+    vision: dict[str, Any] = {
+        "hidden_size": 32,
+        "patch_embed_hidden_size": 768,
+        "d_ff": 48,
+        "d_kv": 8,
+        "num_hidden_layers": 2,
+    }
     config = hf.Pix2StructConfig(
         text_config={**text, **ENDS, "decoder_start_token_id": 0},
         vision_config={**vision, "num_attention_heads": 4, "seq_len": 64},
@@ -180,20 +249,38 @@ def pix2struct() -> tuple[Any, Any]:
 
 @builder
 def blip() -> tuple[Any, Any]:
-    text = {"vocab_size": VOCABULARY, "hidden_size": 32, "encoder_hidden_size": 32, "intermediate_size": 48}
+    text: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "encoder_hidden_size": 32,
+        "intermediate_size": 48,
+    }
     text |= {"num_hidden_layers": 3, "num_attention_heads": 4, "max_position_embeddings": 64, "projection_dim": 32}
     config = hf.BlipConfig(text_config={**text, **ENDS, "sep_token_id": 2}, vision_config=dict(VISION))
     images = hf.BlipImageProcessor(size={"height": 32, "width": 32})
-    return hf.BlipForConditionalGeneration(config), hf.BlipProcessor(images, word_tokenizer(kind="Bert", begin=True, end=True))
+    return hf.BlipForConditionalGeneration(config), hf.BlipProcessor(
+        images, word_tokenizer(kind="Bert", begin=True, end=True)
+    )
 
 
 @builder
 def florence2() -> tuple[Any, Any]:
-    text = {"model_type": "bart", "vocab_size": VOCABULARY, "d_model": 32, "encoder_layers": 2, "decoder_layers": 3}
+    text: dict[str, Any] = {
+        "model_type": "bart",
+        "vocab_size": VOCABULARY,
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 3,
+    }
     text |= {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
     text |= {"max_position_embeddings": 128, "decoder_start_token_id": 2, **ENDS}
     text |= {"forced_eos_token_id": None, "forced_bos_token_id": None}
-    vision = {"in_channels": 3, "depths": (1, 1, 1, 1), "patch_size": (7, 3, 3, 3), "patch_stride": (4, 2, 2, 2)}
+    vision: dict[str, Any] = {
+        "in_channels": 3,
+        "depths": (1, 1, 1, 1),
+        "patch_size": (7, 3, 3, 3),
+        "patch_stride": (4, 2, 2, 2),
+    }
     vision |= {"patch_padding": (3, 1, 1, 1), "patch_prenorm": (False, True, True, True), "window_size": 4}
     vision |= {"embed_dim": (16, 16, 32, 32), "num_heads": (2, 2, 2, 2), "num_groups": (2, 2, 2, 2)}
     tokenizer = word_tokenizer(kind="Bart", image_token="<image>")
@@ -208,8 +295,8 @@ def florence2() -> tuple[Any, Any]:
 
 @builder
 def mllama() -> tuple[Any, Any]:
-    text = {**TEXT, "num_hidden_layers": 4, "cross_attention_layers": [1, 3], **rope()}
-    vision = {"hidden_size": 32, "num_hidden_layers": 2, "num_global_layers": 1, "attention_heads": 4}
+    text: dict[str, Any] = {**TEXT, "num_hidden_layers": 4, "cross_attention_layers": [1, 3], **rope()}
+    vision: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_global_layers": 1, "attention_heads": 4}
     vision |= {"intermediate_size": 48, "image_size": 32, "patch_size": 8, "max_num_tiles": 4, "vision_output_dim": 64}
     vision |= {"intermediate_layers_indices": [0]}
     vision |= {"supported_aspect_ratios": [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]]}
@@ -241,9 +328,20 @@ def git() -> tuple[Any, Any]:
 @builder
 def blip2() -> tuple[Any, Any]:
     tokenizer = word_tokenizer(begin=True, image="<image>")
-    former = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 48}
+    former: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+    }
     former |= {"encoder_hidden_size": 32, "cross_attention_frequency": 2, "vocab_size": 30}
-    text = {"model_type": "opt", "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 3, "ffn_dim": 48}
+    text: dict[str, Any] = {
+        "model_type": "opt",
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "ffn_dim": 48,
+    }
     text |= {"num_attention_heads": 4, "max_position_embeddings": 128, "word_embed_proj_dim": 32, **ENDS}
     config = hf.Blip2Config(
         vision_config=dict(VISION),
@@ -358,7 +456,7 @@ def paligemma() -> tuple[Any, Any]:
 def gemma3() -> tuple[Any, Any]:
     tokenizer = word_tokenizer(begin=True, image_token="<image>", boi_token="<begin>", eoi_token="<end>")
     kinds = ["sliding_attention", "full_attention", "sliding_attention"]
-    text = {**TEXT, "sliding_window": 8, "layer_types": kinds, "query_pre_attn_scalar": 8}
+    text: dict[str, Any] = {**TEXT, "sliding_window": 8, "layer_types": kinds, "query_pre_attn_scalar": 8}
     config = hf.Gemma3Config(
         text_config=hf.Gemma3TextConfig(**text),
         vision_config=siglip(),
@@ -383,13 +481,11 @@ def qwen(config: Any, model: Any, processor: Any, vision: dict[str, Any], text: 
         vision_start_token_id=ids["vision_start"],
         vision_end_token_id=ids["vision_start"] + 1,
     )
-    sizes = {"patch_size": vision["patch_size"], "merge_size": 2, "temporal_patch_size": 2}
+    sizes: dict[str, Any] = {"patch_size": vision["patch_size"], "merge_size": 2, "temporal_patch_size": 2}
     sizes |= {"size": {"shortest_edge": 28 * 28 * 4, "longest_edge": 28 * 28 * 24}}
     template = chat("<|vision_start|><|image_pad|><|vision_end|>")
     videos = {"Qwen3": "Qwen3VLVideoProcessor"}.get(processor.__name__[:5], "Qwen2VLVideoProcessor")
-    made = processor(
-        hf.Qwen2VLImageProcessor(**sizes), tokenizer, getattr(hf, videos)(**sizes), chat_template=template
-    )
+    made = processor(hf.Qwen2VLImageProcessor(**sizes), tokenizer, getattr(hf, videos)(**sizes), chat_template=template)
     return model(whole), made
 
 
@@ -398,13 +494,13 @@ MROPE = {"mrope_section": [1, 1, 2]}
 
 @builder
 def qwen2_vl() -> tuple[Any, Any]:
-    vision = {"embed_dim": 32, "hidden_size": 32, "patch_size": 14, "mlp_ratio": 2}
+    vision: dict[str, Any] = {"embed_dim": 32, "hidden_size": 32, "patch_size": 14, "mlp_ratio": 2}
     return qwen(hf.Qwen2VLConfig, hf.Qwen2VLForConditionalGeneration, hf.Qwen2VLProcessor, vision, rope(**MROPE))
 
 
 @builder
 def qwen2_5_vl() -> tuple[Any, Any]:
-    vision = {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "patch_size": 14}
+    vision: dict[str, Any] = {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "patch_size": 14}
     vision |= {"window_size": 56, "fullatt_block_indexes": [1]}
     classes = (hf.Qwen2_5_VLConfig, hf.Qwen2_5_VLForConditionalGeneration, hf.Qwen2_5_VLProcessor)
     return qwen(*classes, vision, rope(**MROPE))
@@ -412,7 +508,7 @@ def qwen2_5_vl() -> tuple[Any, Any]:
 
 @builder
 def qwen3_vl() -> tuple[Any, Any]:
-    vision = {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "patch_size": 16}
+    vision: dict[str, Any] = {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "patch_size": 16}
     vision |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
     text = rope(**MROPE, mrope_interleaved=True)
     return qwen(hf.Qwen3VLConfig, hf.Qwen3VLForConditionalGeneration, hf.Qwen3VLProcessor, vision, text)
@@ -420,9 +516,9 @@ def qwen3_vl() -> tuple[Any, Any]:
 
 @builder
 def qwen3_5() -> tuple[Any, Any]:
-    vision = {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "patch_size": 16}
+    vision: dict[str, Any] = {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "patch_size": 16}
     vision |= {"num_position_embeddings": 64}
-    text = {"num_hidden_layers": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4}
+    text: dict[str, Any] = {"num_hidden_layers": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4}
     text |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
     text |= rope(**MROPE, mrope_interleaved=True, partial_rotary_factor=1.0)
     return qwen(hf.Qwen3_5Config, hf.Qwen3_5ForConditionalGeneration, hf.Qwen3VLProcessor, vision, text)
@@ -441,7 +537,12 @@ def tiled(kind: str) -> tuple[Any, Any]:
         pad_token_id=0,
     )
     images = getattr(hf, f"{kind}ImageProcessor")(size={"longest_edge": 96}, max_image_size={"longest_edge": 32})
-    named = {"image_processor": images, "tokenizer": tokenizer, "image_seq_len": 4, "chat_template": chat("<image>")}
+    named: dict[str, Any] = {
+        "image_processor": images,
+        "tokenizer": tokenizer,
+        "image_seq_len": 4,
+        "chat_template": chat("<image>"),
+    }
     if kind == "SmolVLM":
         named["video_processor"] = hf.SmolVLMVideoProcessor(
             size={"longest_edge": 96}, max_image_size={"longest_edge": 32}
@@ -461,7 +562,11 @@ def smolvlm() -> tuple[Any, Any]:
 
 @builder
 def internvl() -> tuple[Any, Any]:
-    named = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
+    named: dict[str, Any] = {
+        "start_image_token": "<img>",
+        "end_image_token": "</img>",
+        "context_image_token": "<IMG_CONTEXT>",
+    }
     tokenizer = word_tokenizer(**named, video_token="<video>")
     config = hf.InternVLConfig(
         text_config=hf.Qwen2Config(**TEXT),
@@ -474,7 +579,5 @@ def internvl() -> tuple[Any, Any]:
         size={"height": 32, "width": 32}, crop_to_patches=True, min_patches=1, max_patches=6
     )
     videos = hf.InternVLVideoProcessor(size={"height": 32, "width": 32})
-    processor = hf.InternVLProcessor(
-        images, tokenizer, videos, image_seq_length=4, chat_template=chat("<IMG_CONTEXT>")
-    )
+    processor = hf.InternVLProcessor(images, tokenizer, videos, image_seq_length=4, chat_template=chat("<IMG_CONTEXT>"))
     return hf.InternVLForConditionalGeneration(config), processor

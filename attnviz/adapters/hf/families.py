@@ -40,7 +40,7 @@ class Family:
     classes: tuple[str, ...]
     crossed: bool
     layout: Literal["plain", "tiles", "packed", "merged", "listed", "squares"]
-    cell: Callable[[Any], int | tuple[int, int]] = lambda config: int(config.vision_config.patch_size)
+    cell: Callable[[Any], int | tuple[int, int]] = lambda config: _side(config.vision_config.patch_size)
     prompts: Literal["chat", "text", "begin"] = "chat"
     prompt: str | None = None
     image: str = "<image>"
@@ -50,10 +50,14 @@ class Family:
     latent: str = ""
 
 
+def _side(patch: Any) -> int:
+    return int(patch[0] if isinstance(patch, list | tuple) else patch)
+
+
 def _encoder_cell(config: Any) -> int:
     """Of an encoder that halves its grid between stages (Swin), or does not (ViT)."""
-    encoder = config.encoder
-    return int(encoder.patch_size) * 2 ** (len(getattr(encoder, "depths", (1,))) - 1)
+    stages = len(getattr(config.encoder, "depths", (1,)))
+    return _side(config.encoder.patch_size) * int(2 ** (stages - 1))
 
 
 def _pooled_cell(config: Any) -> int:
@@ -61,8 +65,7 @@ def _pooled_cell(config: Any) -> int:
 
 
 def _shuffled_cell(config: Any) -> int:
-    patch = config.vision_config.patch_size
-    return round((patch[0] if isinstance(patch, list | tuple) else patch) / config.downsample_ratio)
+    return round(_side(config.vision_config.patch_size) / float(config.downsample_ratio))
 
 
 FAMILIES = (

@@ -1,7 +1,7 @@
 """From image tokens to cells: in which picture, row and column each token lies, and one grid for all pictures.
 
-A model that sees a photo several times (an overview, and tiles that enlarge it) has a grid for each. Each token's weight
-is spread over the part of the photo that it stands for, by area, so that all become one map on the finest grid.
+A model that sees a photo several times (an overview, and tiles that enlarge it) has a grid for each. Each token's
+weight is spread over the part of the photo that it stands for, by area, so that all become one map on the finest grid.
 """
 
 from __future__ import annotations
@@ -104,14 +104,15 @@ class Spread:
 def _edges(frame: Frame, axis: int) -> npt.NDArray[np.float64]:
     """The edges of a frame's cells along an axis, in pixels of the photo."""
     ticks = np.arange(frame.grid[axis] + 1) * frame.input[axis] / frame.grid[axis]
-    return (ticks - frame.offset[axis]) * frame.photo[axis] / frame.resized[axis]
+    edges: npt.NDArray[np.float64] = (ticks - frame.offset[axis]) * frame.photo[axis] / frame.resized[axis]
+    return edges
 
 
 def _overlaps(source: Frame, target: Frame, axis: int) -> npt.NDArray[np.float64]:
     """(target cells, source cells): the share of each source cell that lies in each target cell."""
     cells, into = _edges(source, axis), _edges(target, axis)
     shared = np.minimum(into[1:, None], cells[1:]) - np.maximum(into[:-1, None], cells[:-1])
-    shares = np.clip(shared, 0, None) / np.diff(cells)
+    shares: npt.NDArray[np.float64] = np.clip(shared, 0, None) / np.diff(cells)
     shares[shares < 1e-9] = 0  # edges that meet, to rounding
     return shares
 
@@ -119,7 +120,8 @@ def _overlaps(source: Frame, target: Frame, axis: int) -> npt.NDArray[np.float64
 def union(tiles: Sequence[Frame]) -> Frame:
     """One frame over tiles of one scale, with as many cells as they have.
 
-    Where a tile's cells do not reach its end (27 cells of 14 pixels in a tile of 384), the cells here are a little larger.
+    Where a tile's cells do not reach its end (27 cells of 14 pixels in a tile of 384), the cells here are a little
+    larger.
     """
     spans = []
     for axis in (0, 1):

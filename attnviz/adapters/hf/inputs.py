@@ -88,7 +88,9 @@ class Processor:
                 return {**found, "decoder_input_ids": torch.tensor([ids])}
             return {**found, "input_ids": torch.tensor([[self.tokenizer.cls_token_id, *ids]])}
         if self._whole is None:
-            raise ModelError(f"{self._family.name} needs its whole processor, not its parts; load it with AutoProcessor")
+            raise ModelError(
+                f"{self._family.name} needs its whole processor, not its parts; load it with AutoProcessor"
+            )
         if prompt is None:
             return self._whole(images=picture, return_tensors="pt")
         more: dict[str, Any] = {}
@@ -107,7 +109,7 @@ class Processor:
             return f"{self._family.image}\n{prompt}"
         talk = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]
         more = {"enable_thinking": False} if "enable_thinking" in str(template) else {}
-        speaker = self._whole if getattr(self._whole, "chat_template", None) else self.tokenizer
+        speaker: Any = self._whole if getattr(self._whole, "chat_template", None) else self.tokenizer
         turn: str = speaker.apply_chat_template(talk, add_generation_prompt=True, tokenize=False, **more)
         return turn
 

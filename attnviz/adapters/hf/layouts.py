@@ -1,7 +1,7 @@
 """How each family's image tokens lie on the photo: from what the processor gave to a `Layout`.
 
-A picture here is one of those that the model's input holds, such as a tile. Each shows the photo at a `Placement`, which
-was measured (frames.py).
+A picture here is one of those that the model's input holds, such as a tile. Each shows the photo at a `Placement`,
+which was measured (frames.py).
 """
 
 from __future__ import annotations
@@ -108,8 +108,9 @@ def _tiles(seen: Seen) -> Layout:
 
 
 def _squares(seen: Seen) -> Layout:
-    """Llama 3.2 Vision: tiles with a class token in front of each; those that are not used are there, too, and masked."""
-    tiles = _on_one_scale(seen, range(len(seen.places)))
+    """Llama 3.2 Vision: tiles with a class token in front of each. Those that are not used are there, and masked."""
+    number = int(seen.inputs["aspect_ratio_ids"][0, 0]) - 1  # 0 is for no picture
+    tiles = _on_one_scale(seen, range(len(seen.places)), seen.config.vision_config.supported_aspect_ratios[number])
     size = 1 + _size(tiles)
     views = [View(frame, _from(number * size + 1, frame)) for number, frame in enumerate(tiles) if frame is not None]
     return Layout(tuple(views), len(tiles) * size)
@@ -162,8 +163,10 @@ def _canvas(seen: Seen, whole: Frame) -> tuple[list[tuple[slice, slice, Frame]],
             spans.append((first - kept[axis].start, stop - first, corner))
         (top, high, y), (left, wide, x) = spans
         if high > 0 and wide > 0:
-            frame = Frame(seen.photo, (high * cell[0], wide * cell[1]), (high, wide), resized, (y, x))
-            tiles.append((slice(top, top + high), slice(left, left + wide), frame))
+            extent = (high * cell[0], wide * cell[1])
+            if _overlap((y, x), resized, extent):
+                frame = Frame(seen.photo, extent, (high, wide), resized, (y, x))
+                tiles.append((slice(top, top + high), slice(left, left + wide), frame))
     return tiles, kept
 
 
@@ -203,9 +206,12 @@ def _whole(place: Placement) -> tuple[Size, Size]:
 def _area(seen: Seen, number: int) -> float:
     """Pixels of a picture that show the photo."""
     place = seen.places[number]
-    if place is None:
-        return 0.0
-    spans = zip(place.offset, place.resized, place.input, strict=True)
+    return 0.0 if place is None else _overlap(place.offset, place.resized, place.input)
+
+
+def _overlap(offset: Sequence[float], resized: Sequence[float], extent: Sequence[float]) -> float:
+    """Pixels of a picture of size `extent` that a photo covers, resized and put at an offset."""
+    spans = zip(offset, resized, extent, strict=True)
     return math.prod(max(min(start + size, whole) - max(start, 0), 0) for start, size, whole in spans)
 
 
@@ -217,24 +223,42 @@ def _frame(seen: Seen, place: Placement) -> Frame:
     return Frame(seen.photo, (extent[0], extent[1]), (grid[0], grid[1]), *_whole(place))
 
 
-def _on_one_scale(seen: Seen, numbers: Sequence[int]) -> list[Frame | None]:
-    """The frames of tiles, which are parts of one picture: its scale is measured best where the most of it is shown."""
+def _on_one_scale(seen: Seen, numbers: Sequence[int], across: Sequence[int] | None = None) -> list[Frame | None]:
+    """The frames of tiles, which are parts of one picture; None for those that do not show the photo.
+
+    The picture's scale is measured best where the most of it is shown, and every tile is whole tiles away from there.
+
+    Args:
+        across: rows and columns of tiles; by default where they are is measured.
+    """
     best = max(numbers, key=lambda number: _area(seen, number))
-    resized, offset = _whole(_shown(seen, best))
+    place = _shown(seen, best)
+    resized, offset = _whole(place)
+    own = _frame(seen, place)
     frames: list[Frame | None] = []
     for number in numbers:
-        place = seen.places[number]
-        if place is None:
-            frames.append(None)
-            continue
-        away = [
-            round((measured - start) / size) * size
-            for measured, start, size in zip(place.offset, offset, place.input, strict=True)
-        ]
-        own = _frame(seen, place)
-        corner = (offset[0] + away[0], offset[1] + away[1])
-        frames.append(Frame(seen.photo, own.input, own.grid, resized, corner))
+        away = _tiles_away(seen, number, best, across)
+        if away is not None:
+            corner = (offset[0] - away[0] * place.input[0], offset[1] - away[1] * place.input[1])
+            if _overlap(corner, resized, own.input):
+                frames.append(Frame(seen.photo, own.input, own.grid, resized, corner))
+                continue
+        frames.append(None)
     return frames
+
+
+def _tiles_away(seen: Seen, number: int, other: int, across: Sequence[int] | None) -> Size | None:
+    """How many tiles down and right of another one a tile lies; None for one that is not used."""
+    if across is not None:  # known even of a tile that shows too little to be measured
+        (row, column), (row_0, column_0) = divmod(number, across[1]), divmod(other, across[1])
+        return None if number >= math.prod(across) else (row - row_0, column - column_0)
+    place, there = seen.places[number], seen.places[other]
+    if place is None or there is None:
+        return None
+    down, right = (
+        round((far - near) / size) for far, near, size in zip(there.offset, place.offset, place.input, strict=True)
+    )
+    return down, right
 
 
 _LAYOUTS: dict[str, Callable[[Seen], Layout]] = {

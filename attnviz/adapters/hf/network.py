@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from attnviz.adapters.hf.frames import places_of
+from attnviz.adapters.hf.frames import Places
 from attnviz.adapters.hf.inputs import Processor, first_line
 from attnviz.adapters.hf.layouts import Seen, layout_of
 from attnviz.adapters.hf.quiet import quiet
-from attnviz.adapters.hf.recorder import Recorder, attention_modules, kernel_of
-from attnviz.adapters.hf.replay import Written, at_rest, search, write
+from attnviz.adapters.hf.recorder import attention_modules, kernel_of
+from attnviz.adapters.hf.replay import at_rest
+from attnviz.adapters.hf.running import Parts, Run, run
 from attnviz.errors import AttnvizError, ModelError
 from attnviz.network import NOTHING_ASKED, Asked, Prepared, parse_layers
 from attnviz.trace import ImageInfo, Trace
@@ -27,16 +24,11 @@ from attnviz.trace.words import pieces_of
 if TYPE_CHECKING:
     from attnviz.adapters.hf.families import Family
     from attnviz.adapters.hf.grids import Layout
-    from attnviz.photo.frame import Size
+    from attnviz.adapters.hf.running import Reading
     from attnviz.photo.image import Photo
-    from attnviz.photo.measure import Placement
 
-SIZES = 256
-"""Sizes of photos whose places are remembered: they take seven runs of the processor to find out."""
-
-OFF = {torch.float32: 1e-3, torch.float64: 1e-3}
-OFF_HALF = 0.02
-"""How far a row of attention may sum from 1: in half precision each of its weights is rounded by itself."""
+SAMPLE = 1024
+"""Weights of a tensor that go into the fingerprint one by one, beside the sum of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,19 +56,15 @@ class HuggingFace:
     def __init__(self, model: Any, processor: Any, family: Family, name: str) -> None:
         self.name, self.family, self.model = name, family, model
         self.processor = Processor(family, model, processor)
-        self._writer = model.get_submodule(family.writer)
-        decoder = self._writer if family.writer else model.get_decoder()
-        self._modules = attention_modules(decoder, family.crossed)
-        self._latent = attention_modules(model.get_submodule(family.latent), True) if family.latent else []
-        if not self._modules:
-            raise ModelError(f"{name}: no attention to the photo is found in {type(decoder).__name__}")
-        if (kernel := kernel_of([*self._modules, *self._latent])) is not None:
+        self._parts = parts = _parts(family, model, self.processor)
+        if not parts.modules:
+            raise ModelError(f"{name}: no attention to the photo is found in it; it is not built as others of its kind")
+        if (kernel := kernel_of([*parts.modules, *parts.latent])) is not None:
             raise ModelError(
                 f"{name}: attention cannot be read beside the kernel {kernel}; load the model with "
                 "attn_implementation='sdpa'"
             )
-        self._places: OrderedDict[Size, list[Placement | None]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._places: dict[str | None, Places] = {}
 
     @property
     def mode(self) -> None:
@@ -91,30 +79,30 @@ class HuggingFace:
 
     @property
     def concurrent(self) -> bool:
-        """Recording is for one text at a time."""
+        """One text is recorded at a time."""
         return False
 
     @property
     def depth(self) -> int:
         """How many layers look at the photo."""
-        return len(self._modules)
+        return len(self._parts.modules)
 
     def fingerprint(self) -> str:
-        """SHA-256 over configurations, words, and of each weight its sum and a sample: it need not be read twice."""
+        """SHA-256 over configurations, words, and of each weight its sum and a sample."""
         found = hashlib.sha256()
         for config in (self.model.config, self.model.generation_config, self.processor.images):
             found.update(config.to_json_string().encode())
         found.update(repr(sorted(self.processor.tokenizer.get_vocab().items())).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             flat = tensor.detach().flatten()
-            sample = flat[:: max(1, len(flat) // 1024)].double().cpu().numpy()
+            sample = flat[:: max(1, len(flat) // SAMPLE)].double().cpu().numpy()
             found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {float(flat.double().sum())!r}".encode())
             found.update(sample.tobytes())
         return found.hexdigest()
 
     def check(self, asked: Asked) -> None:
-        """Raises ModelError for layers that are not there, for given words of no piece, and for hard attention."""
-        for name in asked.changed().keys() & {"hard", "seed"}:
+        """Raises ModelError for what is not there to choose, and for given words without a piece."""
+        for name in sorted(asked.changed().keys() & {"hard", "seed"}):
             raise ModelError(f"{self.name}: there is no {name} to choose in this model; leave it out")
         self._layers(asked.layers)
         if asked.view != "all" and self.family.layout not in ("tiles", "packed"):
@@ -128,8 +116,8 @@ class HuggingFace:
 
         prompt = self.family.prompt if asked.prompt is None else asked.prompt
         inputs = self.processor(Image.fromarray(photo.pixels), prompt)
-        seen = Seen(self.family, self.model.config, photo.size, inputs, self._measured(photo.size, prompt))
-        layout = layout_of(seen)
+        places = [] if self.family.layout == "listed" else self._places_for(prompt).of(photo.size)
+        layout = layout_of(Seen(self.family, self.model.config, photo.size, inputs, places))
         size = sum(value.nbytes for value in inputs.values())
         frame = layout.chosen(asked.view).frame
         return Prepared(Told(inputs, layout, prompt), frame, ImageInfo(photo.name, photo.size, photo.sha256), size)
@@ -144,39 +132,91 @@ class HuggingFace:
         chosen = [self._layers(text) for text in layers]
         found = []
         for number, one in enumerate(prepared):
+            text = asked.text_of(number)
+            told: Told = one.inputs
+            given = None if text is None else self._given(text)
+            what = Run(told.inputs, told.layout, given, self._beams(asked), asked.heads, chosen, asked.view)
             try:
                 with quiet(), at_rest(self.model):
-                    found.append(self._describe(one, asked, asked.text_of(number), layers, chosen))
+                    reading = run(self._parts, what)
             except (AttnvizError, MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:
                 raise ModelError(f"{self.name}: the model fails: {first_line(error)}") from error
+            found.append(self._traces(one, asked, what, reading, layers))
         return found
 
-    def _describe(
-        self, one: Prepared, asked: Asked, text: str | None, layers: Sequence[str], chosen: Sequence[Sequence[int]]
-    ) -> list[Trace]:
-        told: Told = one.inputs
-        inputs = self._on_device(told.inputs)
-        positions = self._positions(inputs, told.layout)
-        given = None if text is None else self._given(text)
-        beams = self._beams(asked)
-        if given is None and beams > 1:
-            given = search(self.model, self._writer, inputs, beams, self._ends())
-        every = sorted({layer for some in chosen for layer in some})
-        recorder = Recorder(self._modules, every, asked.heads, positions, crossed=self.family.crossed)
-        latent = Recorder(self._latent, range(len(self._latent)), crossed=True, all_rows=True)
-        with ExitStack() as stack:
-            stack.enter_context(recorder.on())
-            if self._latent:
-                stack.enter_context(latent.on())
-            written = Written() if given == [] else write(self.model, self._writer, inputs, given)
-        self._check_recorded(recorder, len(written.tokens))
-        silent = self.processor.silent() | self._ends()
-        kept = [step for step, token in enumerate(written.tokens) if token not in silent]
-        spread = told.layout.chosen(asked.view)
-        traces = []
-        for name, some in zip(layers, chosen, strict=True):
-            weights, on_image = self._on_grid(recorder, latent, some, kept, told.layout, spread)
-            traces.append(self._trace(one, told, asked, written, kept, weights, on_image, name, spread.frame, beams))
-        return traces
+    def _traces(self, one: Prepared, asked: Asked, what: Run, reading: Reading, layers: Sequence[str]) -> list[Trace]:
+        pieces = pieces_of(reading.tokens, self.processor.decode)
+        settings: dict[str, Any] = {"given": what.given is not None}
+        if what.given is None:
+            settings["beam"] = what.beams
+        if reading.cut:
+            settings["cut"] = True
+        return [
+            Trace(
+                weights=weights,
+                tokens=pieces.texts,
+                words=pieces.words,
+                logprobs=reading.logprobs,
+                on_image=on_image,
+                frame=reading.frame,
+                image=one.image,
+                model=self.name,
+                settings=settings,
+                layers=name,
+                heads=asked.heads,
+                view=None if len(what.layout.views) == 1 else asked.view,
+                prompt=one.inputs.prompt,
+            )
+            for name, (weights, on_image) in zip(layers, reading.maps, strict=True)
+        ]
+
+    def _places_for(self, prompt: str | None) -> Places:
+        """One for all prompts: where the photo lies does not depend on the words."""
+        merge = getattr(getattr(self.model.config, "vision_config", None), "spatial_merge_size", 1)
+        return self._places.setdefault(None, Places(lambda picture: self.processor(picture, prompt), merge))
+
+    def _layers(self, text: str) -> list[int]:
+        """The numbers of the layers that are meant. Raises ModelError."""
+        span = parse_layers(text)
+        if span is None:
+            return list(range(self.depth))
+        first, last = (number % self.depth if number < 0 else number for number in span)
+        if last >= self.depth:
+            raise ModelError(
+                f"{self.name}: there is no layer {last}; {self.depth} look at the photo, counted from 0 to "
+                f"{self.depth - 1}"
+            )
+        return list(range(first, last + 1))
+
+    def _beams(self, asked: Asked) -> int:
+        own = getattr(self._parts.writer.generation_config, "num_beams", None) or 1
+        return int(own if asked.beam is None else asked.beam)
+
+    def _given(self, text: str) -> list[int]:
+        """The pieces of given words. Raises ModelError where there is none."""
+        ids = [number for number in self.processor.ids(text) if number not in self._parts.silent]
+        if not ids:
+            raise ModelError("the given text has no word to look for; give at least one, such as --text 'a dog'")
+        return ids
+
+
+def _parts(family: Family, model: Any, processor: Processor) -> Parts:
+    writer = model.get_submodule(family.writer)
+    decoder = writer if family.writer else model.get_decoder()
+    configs = [model.generation_config, writer.generation_config, getattr(model.config, "text_config", model.config)]
+    ends = _ids(configs, "eos_token_id", "sep_token_id")
+    silent = ends | processor.silent() | _ids(configs, "bos_token_id", "pad_token_id", "decoder_start_token_id")
+    latent = attention_modules(model.get_submodule(family.latent), True) if family.latent else []
+    modules = attention_modules(decoder, family.crossed)
+    return Parts(family, model, writer, modules, latent, frozenset(ends), frozenset(silent))
+
+
+def _ids(configs: Sequence[Any], *names: str) -> set[int]:
+    found: set[int] = set()
+    for config in configs:
+        for name in names:
+            value = getattr(config, name, None)
+            found.update([] if value is None else [value] if isinstance(value, int) else value)
+    return found

@@ -103,7 +103,7 @@ class Recorder:
         kept.append(Rows(self._image(rows, length), rows.sum(dim=-1)))
 
     def stacked(self, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """All calls' rows of some layers, on the CPU: image (L, T, N) and total (L, T), T counting rows of all calls."""
+        """All calls' rows of some layers, on the CPU: image (L, T, N) and total (L, T), T rows in all."""
         images, totals = zip(*(zip(*self.rows[layer], strict=True) for layer in layers), strict=True)
         return tuple(  # type: ignore[return-value]
             torch.stack([torch.cat([part.cpu() for part in parts]) for parts in kind]) for kind in (images, totals)
@@ -130,16 +130,18 @@ class Recorder:
     @contextmanager
     def on(self) -> Iterator[Recorder]:
         """Records inside; whatever happens there, the model is as it was afterwards."""
-        configs, hooks = [], []
+        configs: list[tuple[Any, str | None]] = []
+        hooks: list[Any] = []
         token = _ACTIVE.set((*_ACTIVE.get(), self))
         try:
             for module in self._layer:
                 if not on_interface(module):
                     hooks += _hooked(module)
-                elif not any(module.config is config for config, _ in configs):
-                    kernel = module.config._attn_implementation
-                    configs.append((module.config, kernel))
-                    module.config._attn_implementation_internal = _register((kernel or "eager").removeprefix(_OURS))
+                elif not any(config_of(module) is config for config, _ in configs):
+                    config = config_of(module)
+                    kernel = config._attn_implementation
+                    configs.append((config, kernel))
+                    config._attn_implementation_internal = _register((kernel or "eager").removeprefix(_OURS))
             yield self
         finally:
             for config, kernel in configs:
@@ -166,7 +168,7 @@ def attention_modules(decoder: nn.Module, crossed: bool) -> list[nn.Module]:
 def kernel_of(modules: Sequence[nn.Module]) -> str | None:
     """The first kernel among the modules' that cannot be recorded beside; None where all can."""
     for module in modules:
-        kernel = module.config._attn_implementation if on_interface(module) else None
+        kernel = config_of(module)._attn_implementation if on_interface(module) else None
         if kernel is not None and kernel not in KERNELS:
             return str(kernel)
     return None
@@ -178,8 +180,14 @@ def on_interface(module: nn.Module) -> bool:
     return code is not None and "ALL_ATTENTION_FUNCTIONS" in code.co_names and hasattr(module, "config")
 
 
+def config_of(module: nn.Module) -> Any:
+    """The configuration that names a module's kernel."""
+    return module.config
+
+
 def _forward(module: nn.Module) -> Callable[..., Any]:
-    return inspect.unwrap(type(module).forward)
+    forward: Callable[..., Any] = inspect.unwrap(type(module).forward)
+    return forward
 
 
 def _eager(module: nn.Module) -> Callable[..., Any]:

@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
+
+from attnviz.errors import ModelError
 
 LONGEST = 256
 """The most pieces that a model writes whose own configuration sets no limit."""
@@ -35,7 +37,7 @@ class Written:
     logprobs: list[float] = field(default_factory=list)
 
 
-class Pen(LogitsProcessor):
+class Pen(LogitsProcessor):  # type: ignore[misc]
     """Notes each token as it is chosen, and its probability; chooses it where tokens are given.
 
     Args:
@@ -71,7 +73,7 @@ class Pen(LogitsProcessor):
         return Written(torch.stack(self._tokens).tolist(), torch.stack(self._chosen).tolist())
 
 
-class _Start(LogitsProcessor):
+class _Start(LogitsProcessor):  # type: ignore[misc]
     """Remembers how long the sequence was when the first token was chosen."""
 
     length: int | None = None
@@ -87,27 +89,39 @@ def write(model: Any, writer: nn.Module, inputs: dict[str, Any], given: Sequence
 
     Args:
         model: whose `generate` is called.
-        writer: the module that gives the logits: the model, or the language model inside it.
+        writer: the module that gives the logits, and whose generation configuration holds: the model, or the language
+            model inside it.
         inputs: of `generate`, a batch of one.
         given: token ids to write instead, at least one.
     """
     pen = Pen(given)
-    limit = own_limit(model, writer) if given is None else {"max_new_tokens": len(given)}
+    limit = own_limit(writer) if given is None else {"max_new_tokens": len(given)}
     hook = writer.register_forward_hook(pen.hear)
     try:
-        model.generate(**inputs, **_plain(model), **limit, num_beams=1, logits_processor=LogitsProcessorList([pen]))
+        model.generate(**inputs, **_plain(writer), **limit, num_beams=1, logits_processor=LogitsProcessorList([pen]))
     finally:
         hook.remove()
     return pen.written()
 
 
 def search(model: Any, writer: nn.Module, inputs: dict[str, Any], beams: int, ends: Collection[int]) -> list[int]:
-    """The best sentence of a beam search, up to the token before its end."""
+    """The best sentence of a beam search, up to the token before its end.
+
+    Raises:
+        ModelError: a transformers whose beam search is wrong for this model.
+    """
+    own = type(model)._expand_inputs_for_generation is not GenerationMixin._expand_inputs_for_generation
+    tiles = inputs["pixel_values"].shape[0] if "pixel_values" in inputs else 1
+    if tiles > 1 and not own and not hasattr(GenerationMixin, "_expand_multimodal_outputs"):
+        # It repeats each tile in its place, and not the whole row of them, for each beam (InternVL in 4.57).
+        raise ModelError(
+            "the beam search of this transformers mixes up the tiles of a photo; use --beam 1, or update transformers"
+        )
     start = _Start()
     found = model.generate(
         **inputs,
-        **_plain(model),
-        **own_limit(model, writer),
+        **_plain(writer),
+        **own_limit(writer),
         num_beams=beams,
         logits_processor=LogitsProcessorList([start]),
     )
@@ -115,19 +129,19 @@ def search(model: Any, writer: nn.Module, inputs: dict[str, Any], beams: int, en
     return tokens[: next((place for place, token in enumerate(tokens) if token in ends), len(tokens))]
 
 
-def own_limit(model: Any, writer: Any) -> dict[str, int]:
-    """The limit of length that the model's own generation configuration sets, or `LONGEST`, as `generate` takes it."""
-    for config in (model.generation_config, writer.generation_config):
-        if getattr(config, "max_new_tokens", None) is not None:
-            return {"max_new_tokens": config.max_new_tokens}
-        if getattr(config, "max_length", None) not in (None, DEFAULT_LENGTH):
-            return {"max_length": config.max_length}
+def own_limit(writer: Any) -> dict[str, int]:
+    """The limit of length that a model's own generation configuration sets, or `LONGEST`, as `generate` takes it."""
+    own = writer.generation_config
+    if getattr(own, "max_new_tokens", None) is not None:
+        return {"max_new_tokens": own.max_new_tokens}
+    if getattr(own, "max_length", None) not in (None, DEFAULT_LENGTH):
+        return {"max_length": own.max_length}
     return {"max_new_tokens": LONGEST}
 
 
-def _plain(model: Any) -> dict[str, Any]:
-    """Arguments of `generate` that leave searching and sampling to us, and nothing else of the model's configuration."""
-    own = model.generation_config
+def _plain(writer: Any) -> dict[str, Any]:
+    """Arguments of `generate` by which nothing is drawn at random or kept beside; the rest is the model's own."""
+    own = writer.generation_config
     unset = {name: None for name in _STRATEGIES if getattr(own, name, None) is not None}
     return {
         **unset,

@@ -1,0 +1,69 @@
+"""Tiny models of transformers, saved once a session and opened as users open theirs. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import pytest
+
+pytest.importorskip("transformers")
+
+from tinyhf.models import known, save, shorten
+
+SHAPES = ((150, 230), (333, 140))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Whoever tries to reach the network fails."""
+
+    def refuse(*args: Any) -> None:
+        raise OSError("a test tried to reach the network")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        yield
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny model, by its builder's name."""
+    top = tmp_path_factory.mktemp("models")
+
+    def folder(name: str) -> Path:
+        if not known(name):
+            pytest.skip(f"this transformers does not know {name}")
+        if not (top / name).exists():
+            save(name, top / name)
+        return top / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def opened(saved: Callable[[str], Path]) -> Callable[[str], Any]:
+    """The network of a tiny model, opened from its folder; one for all tests, which leave it as it is."""
+    from attnviz.adapters.hf import load_model
+
+    kept: dict[str, Any] = {}
+
+    def network(name: str) -> Any:
+        if name not in kept:
+            kept[name] = load_model(saved(name))
+            shorten(kept[name].model)
+        return kept[name]
+
+    return network
+
+
+@pytest.fixture(scope="session")
+def noise() -> np.ndarray:
+    """(150, 230, 3) uint8."""
+    return np.random.default_rng(0).integers(0, 256, (*SHAPES[0], 3), dtype=np.uint8)

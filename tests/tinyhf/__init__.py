@@ -1,0 +1,1 @@
+"""Tiny models of transformers, for the tests of the adapter."""
