@@ -32,6 +32,7 @@ STRAIGHT = 0.13  # of a period: what lies so close to the middle of a wave's fla
 SNAP = 0.1  # input pixels: an edge of the photo that is so close to a whole number is meant to be there
 MOST_SNAP = 0.3  # the same, where places are uncertain: small photos enlarged without interpolation
 LEAST = 12  # input pixels; where fewer show the photo, its place cannot be measured by its inside
+SLIVER = 24  # the same, of a tile: others show more
 LIGHT = 0.3  # of the largest difference between white and black: what has less is padding
 MOST_OFF = 1.0  # pixels, of photo or input, that a place may lie from where the numbers have it
 NOISE = 2 / 255  # of the photo: what a ramp's values may be off by rounding
@@ -81,8 +82,9 @@ def measure_tiles(preprocess: Callable[[Any], Any], photo: Size, repeats: int = 
         repeats: how often one picture is sent again at most, to find out whether the preprocessing is random.
 
     Returns:
-        A placement for each picture, in order; None for one that shows nothing of the photo. Numbers are right to a
-        quarter of a pixel, and whole where they are so close to it that whole ones must be meant.
+        A placement for each picture, in order; None for one that shows nothing of the photo, or, of several, so little
+        beside padding that it cannot be measured. Numbers are right to a quarter of a pixel, and whole where they are
+        so close to it that whole ones must be meant.
 
     Raises:
         ConfigError: a preprocessing that fails, mirrors, turns or bends the photo, or is random.
@@ -93,7 +95,7 @@ def measure_tiles(preprocess: Callable[[Any], Any], photo: Size, repeats: int = 
         raise ConfigError(RANDOM)
     lights = [white - black for black, white in zip(*probe.ends, strict=True)]
     least = LIGHT * max(float(np.abs(light).max()) for light in lights)
-    tiles = [_Tile((np.abs(light) > least) & (np.abs(light) > 0)) for light in lights]
+    tiles = [_Tile((np.abs(light) > least) & (np.abs(light) > 0), of_several=len(lights) > 1) for light in lights]
     for axis, side in enumerate(photo):
         lines = [tile.ramp(seen, axis, side) for tile, seen in zip(tiles, ramps[axis], strict=True)]
         sizes = [line.resized for line in lines if line is not None]
@@ -121,9 +123,11 @@ class _Tile:
 
     Args:
         shown: (h, w), whether a pixel shows the photo.
+        of_several: whether there are others, that may show more of it.
     """
 
-    def __init__(self, shown: Bools) -> None:
+    def __init__(self, shown: Bools, of_several: bool = False) -> None:
+        self._of_several = of_several
         self._size: Size = (shown.shape[0], shown.shape[1])
         self._spans = [_span(np.any(shown, axis=1 - axis)) for axis in (0, 1)]
         self._part = (slice(*self._spans[0]), slice(*self._spans[1]))
@@ -135,7 +139,7 @@ class _Tile:
     def ramp(self, seen: Floats, axis: int, side: int) -> _Line | None:
         """Takes what the picture is for a ramp along an axis of `side` pixels; None where it shows no photo."""
         start, stop = self._spans[axis]
-        if start == stop:
+        if start == stop or (self._of_several and stop - start < min(SLIVER, self._size[axis] / 2)):
             return None
         if stop - start < LEAST:
             if start == 0 or stop == self._size[axis]:

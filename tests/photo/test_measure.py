@@ -46,6 +46,18 @@ def letterbox_place(photo: Pair) -> Place:
     return (height, width), ((160 - height) // 2, (160 - width) // 2)
 
 
+def test_a_tile_that_shows_a_sliver_of_the_photo_does_not_spoil_the_others() -> None:
+    def tiles(picture: Image.Image) -> np.ndarray:
+        canvas = np.zeros((96, 192), np.float32)
+        canvas[:, :104] = np.asarray(picture.convert("L").resize((104, 96)), np.float32)
+        return np.stack([canvas[:, :96], canvas[:, 96:]])[:, None]
+
+    whole, sliver = measure_tiles(tiles, (150, 160))
+    assert whole is not None
+    assert (whole.resized, whole.offset) == ((96, 104), (0, 0))
+    assert sliver is None
+
+
 def square_first(picture: Image.Image) -> Image.Image:
     """Padded to a square before it is resized: the photo ends between pixels."""
     return ImageOps.pad(picture, (max(picture.size),) * 2, color=(122, 116, 104)).resize((168, 168))
