@@ -16,6 +16,7 @@ from attnviz._version import __version__
 from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
+    from attnviz.adapters.hf import adapt
     from attnviz.adapters.watch import watch
     from attnviz.explain import explain
     from attnviz.photo.frame import Frame
@@ -31,6 +32,7 @@ __all__ = [
     "Step",
     "Trace",
     "__version__",
+    "adapt",
     "draw",
     "explain",
     "figure",
@@ -44,6 +46,7 @@ _HOMES = {
     "Frame": "attnviz.photo.frame",
     "Step": "attnviz.trace",
     "Trace": "attnviz.trace",
+    "adapt": "attnviz.adapters.hf",
     "draw": "attnviz.render",
     "explain": "attnviz.explain",
     "figure": "attnviz.render.figure",

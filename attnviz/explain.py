@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from attnviz.errors import ConfigError
-from attnviz.network import Asked
+from attnviz.network import Asked, describe_rows
 from attnviz.photo.image import MAX_PIXELS, Photo, load
 
 if TYPE_CHECKING:
@@ -73,6 +73,19 @@ def explain_as(
     model: Network, images: Any, asked: Asked, *, batch: int = BATCH, max_pixels: int = MAX_PIXELS
 ) -> list[Trace]:
     """`explain` for what is asked as one record; the same arguments and errors. Pieces are not joined to words."""
+    return [rows[0] for rows in explain_rows(model, images, asked, (), batch=batch, max_pixels=max_pixels)]
+
+
+def explain_rows(
+    model: Network,
+    images: Any,
+    asked: Asked,
+    layers: Sequence[str],
+    *,
+    batch: int = BATCH,
+    max_pixels: int = MAX_PIXELS,
+) -> list[list[Trace]]:
+    """As `explain_as`, with a trace of each photo for each choice of layers; see `network.describe_rows`."""
     if type(batch) is not int or batch < 1:
         raise ConfigError(f"batch must be a number of photos, at least 1, not {batch!r}")
     if not _is_one(images) and not isinstance(images, Iterable):
@@ -82,11 +95,11 @@ def explain_as(
         raise ConfigError(
             f"{len(asked.text)} texts for {len(sources)} images; give one string for all, or one per image"
         )
-    traces: list[Trace] = []
+    traces: list[list[Trace]] = []
     for chunk in chunked(sources, batch):
         part = asked.part(len(traces), len(traces) + len(chunk))
         photos = (load(source, max_pixels=max_pixels) for source in chunk)
-        traces += model.describe([model.prepare(photo, part) for photo in photos], part)
+        traces += describe_rows(model, [model.prepare(photo, part) for photo in photos], part, layers)
     return traces
 
 

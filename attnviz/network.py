@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, ModelError
 from attnviz.limits import MOST_BEAMS
 
 if TYPE_CHECKING:
@@ -192,3 +192,33 @@ class Network(Protocol):
         Raises:
             AttnvizError: what `check` would have raised, or a photo the network fails on.
         """
+
+
+@runtime_checkable
+class Layered(Network, Protocol):
+    """A network whose words look at the photo in several layers, which can be shown side by side."""
+
+    def describe_layers(self, prepared: Sequence[Prepared], asked: Asked, layers: Sequence[str]) -> list[list[Trace]]:
+        """As `describe`, with a trace for each choice of layers, all recorded while the text is written once.
+
+        Args:
+            layers: choices as in `Asked.layers`, which is not looked at.
+
+        Returns:
+            For each photo a trace for each choice, in order; their words are the same.
+        """
+
+
+def describe_rows(
+    network: Network, prepared: Sequence[Prepared], asked: Asked, layers: Sequence[str]
+) -> list[list[Trace]]:
+    """For each photo its traces: one for each choice of layers, or, of none, the one that `asked` asks for.
+
+    Raises:
+        AttnvizError: as `describe` does, and for choices of layers where there is but one.
+    """
+    if not layers:
+        return [[trace] for trace in network.describe(prepared, asked)]
+    if not isinstance(network, Layered):
+        raise ModelError(f"{network.name}: there are no layers to choose in this model; leave out --layers")
+    return network.describe_layers(prepared, asked, layers)

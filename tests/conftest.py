@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from attnviz.train import DataConfig
 
+pytest_plugins = ("tinyhf.fixtures",)
+
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (30, 30, 220), "white": (250, 250, 250)}
 
 # How long an example takes says more about what else the machine does than about the code.

@@ -1,5 +1,7 @@
 """Other people's models: what brings their attention to a trace.
 
+hf/ has the models of Hugging Face's transformers.
+
 watch.py records the attention of any plain PyTorch loop: functions.py sees what functions are called, calls.py makes a
 sentence's rows of their weights.
 

@@ -104,6 +104,7 @@ def run(
     heads: str = "mean",
     view: View = "all",
     map: Map = "attention",
+    layer_rows: Sequence[str] = (),
     max_pixels: int = MAX_PIXELS,
     glob: str | None = None,
     shard: tuple[int, int] = (1, 1),
@@ -127,6 +128,7 @@ def run(
         out: for the results; made if it is not there.
         formats, drawing: as for `attnviz.draw`.
         text, prompt, beam, hard, seed, layers, heads, view, map, max_pixels: as for `attnviz.explain`.
+        layer_rows: choices of layers that are shown side by side, as several networks are.
         glob: which files to take, such as "*.jpg" or "2024/**/*.{jpg,png}"; all images by default.
         shard: (I, N): only the I-th of N parts, which may run side by side, each with a manifest of its own.
         force: do all photos anew.
@@ -147,7 +149,7 @@ def run(
     networks = _networks(models)
     for network in networks:
         network.check(asked)  # says so once, and not for each photo
-    settings = _settings_hash(networks, options, formats, asked)
+    settings = _settings_hash(networks, options, formats, asked, layer_rows)
     stop = stop or threading.Event()
     with ExitStack() as stack:
         with output_errors(target):
@@ -163,6 +165,7 @@ def run(
             out=target,
             staging=staging.path,
             asked=asked,
+            layer_rows=tuple(layer_rows),
             formats=tuple(formats),
             drawing=drawing,
             size=options.size if isinstance(options.size, int) else None,
@@ -222,7 +225,9 @@ def _networks(models: Network | Sequence[Network] | Callable[[], Sequence[Networ
     return list(models())
 
 
-def _settings_hash(networks: Sequence[Network], options: DrawOptions, formats: Sequence[str], asked: Asked) -> str:
+def _settings_hash(
+    networks: Sequence[Network], options: DrawOptions, formats: Sequence[str], asked: Asked, layer_rows: Sequence[str]
+) -> str:
     """A hash of all that decides what a photo's results are."""
     settings = {
         "version": __version__,
@@ -230,6 +235,7 @@ def _settings_hash(networks: Sequence[Network], options: DrawOptions, formats: S
         "formats": list(dict.fromkeys(formats)),
         "drawing": options.to_dict(),
         **asked.to_dict(),
+        "layer_rows": list(layer_rows),
         "seed": asked.seed if asked.hard == "sample" else None,
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.batch.jobs import reason
 from attnviz.errors import AttnvizError, ImageError
+from attnviz.network import describe_rows
 from attnviz.photo.glance import peek
 from attnviz.photo.image import load
 from attnviz.render.pictures import resized
@@ -35,6 +36,7 @@ class Work:
         models: the first writes the words and is drawn; a page compares the others with it.
         top, out, staging: the folders of the photos, of the results, and of results that are not finished.
         asked: of the first; the others read its words.
+        layer_rows: choices of layers of the first, to be shown side by side; () for the one that is asked for.
         formats, drawing, size: as for `attnviz.draw`; `size` is the longest side, None for the photo's own.
         settings: hash of all of it, for the records.
         max_pixels: larger photos are refused.
@@ -46,6 +48,7 @@ class Work:
     out: Path
     staging: Path
     asked: Asked
+    layer_rows: tuple[str, ...]
     formats: tuple[str, ...]
     drawing: dict[str, Any]
     size: int | None
@@ -106,7 +109,12 @@ def why(path: Path, error: Exception) -> str:
 
 
 def described(work: Work, inputs: Sequence[tuple[Prepared, ...]]) -> list[list[Trace]]:
-    """For each network the traces of all photos; the first writes the words that the others read."""
+    """For each row the traces of all photos: of each network, the first of which writes the words that the others read,
+    or of each choice of layers.
+    """
+    if work.layer_rows:
+        rows = describe_rows(work.models[0], [of_one[0] for of_one in inputs], work.asked, work.layer_rows)
+        return [list(column) for column in zip(*rows, strict=True)]
     columns: list[list[Trace]] = []
     for model, prepared in zip(work.models, zip(*inputs, strict=True), strict=True):
         asked = work.asked

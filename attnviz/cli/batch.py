@@ -10,10 +10,10 @@ import click
 
 from attnviz.cli.delivery import STDOUT, checked
 from attnviz.cli.network import Loading
-from attnviz.cli.options import batch_common_options, drawing_options, model_options
+from attnviz.cli.options import asked_of, batch_common_options, drawing_options, model_options
 from attnviz.cli.output import FAILED
 from attnviz.cli.progress import Interrupts, Meter
-from attnviz.cli.sources import mode_sources
+from attnviz.cli.sources import check_layers, mode_sources
 from attnviz.cli.types import File
 
 if TYPE_CHECKING:
@@ -47,13 +47,9 @@ def command(
     model: str,
     mode: str | None,
     modes: tuple[str, ...] | None,
+    layer_rows: tuple[str, ...] | None,
     device: str,
     threads: int | None,
-    text: str | None,
-    beam: int | None,
-    hard: Any,
-    map: Any,
-    seed: int,
     glob: str | None,
     shard: tuple[int, int],
     force: bool,
@@ -61,7 +57,7 @@ def command(
     max_pixels: int,
     as_json: bool,
     quiet: bool,
-    **drawing: Any,
+    **options: Any,
 ) -> int:
     """Describe and draw a folder of photos; go on where it stopped.
 
@@ -75,7 +71,9 @@ def command(
         Loading(model=source.model, mode=source.mode, device=device, threads=1)
         for source in mode_sources(ctx, model, mode, modes)
     ]
-    given = checked(drawing)
+    asked = asked_of(options)
+    check_layers(ctx, layer_rows, asked.layers, len(networks))
+    given = checked(options)
 
     def models() -> list[Network]:
         found = []
@@ -92,11 +90,8 @@ def command(
             folder,
             out,
             formats=formats,
-            text=text,
-            beam=beam,
-            hard=hard,
-            map=map,
-            seed=seed,
+            **asked.to_dict(),
+            layer_rows=layer_rows or (),
             max_pixels=max_pixels,
             glob=glob,
             shard=shard,

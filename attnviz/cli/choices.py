@@ -63,6 +63,7 @@ STYLES = ("heat", "spotlight", "contour")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MAPS = ("attention", "gradient")
 HARD = ("sample", "argmax")
+VIEWS = ("all", "overview", "tiles")
 SHELLS = ("bash", "zsh", "fish")
 
 COMPLETING = "_ATTNVIZ_COMPLETE"

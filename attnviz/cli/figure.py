@@ -23,8 +23,8 @@ from attnviz.cli.options import (
 from attnviz.cli.output import FAILED, complain, note
 from attnviz.cli.paper import check_output, deliver, tell, tell_latex
 from attnviz.cli.photos import may_be_read, read_photo
-from attnviz.cli.sources import chosen_modes, compared, sources
-from attnviz.cli.types import File, Name, Names, Paths, Width
+from attnviz.cli.sources import check_layers, chosen_modes, compared, sources
+from attnviz.cli.types import File, Layers, Name, Names, Paths, Width
 from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 @click.option(
     "--modes", type=Names("mode", MODES, repeats=False), help="Compare these score functions, a row for each."
 )
+@click.option(
+    "--layers", "layer_rows", type=Layers(several=True), help="Compare these layers of the model, a row for each."
+)
 @click.option("--difference", is_flag=True, help="Below each row, its difference from the first.")
 @click.option(
     "--model",
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
     default="flickr8k",
     show_default=True,
     metavar="NAME|PATH,...",
-    help="Bundled models, checkpoint files, or folders of them.",
+    help="Bundled models, checkpoint files or folders of them, or hf:... of Hugging Face.",
 )
 @figure_model_options
 @several_texts
@@ -94,6 +97,7 @@ def command(
     mode: str | None,
     modes: tuple[str, ...] | None,
     models: tuple[str, ...],
+    layer_rows: tuple[str, ...] | None,
     titles: tuple[str, ...],
     latex: bool,
     boxes: str | None,
@@ -119,13 +123,14 @@ def command(
             opened.enter_context(Loading(model=model, mode=mode, device=device, threads=threads))
             for model, mode in sources(models, chosen_modes(ctx, mode, modes))
         ]
+        check_layers(ctx, layer_rows, asked.layers, len(networks))
         if may_be_read(images):
             networks[0].start()
         photos = _read(images, max_pixels)
         if len(photos) < len(images):
             return FAILED
         around = boxes_of(boxes, photos) if boxes else None
-        traces = compared(networks, photos, asked)
+        traces = compared(networks, photos, asked, layer_rows)
     if not drawing["pieces"]:
         traces = [[trace.joined() for trace in of_one] for of_one in traces]
     if not quiet:

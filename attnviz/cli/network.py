@@ -63,6 +63,12 @@ class Loading:
 
         return explain_as(self.ready(), photos, asked)
 
+    def explain_rows(self, photos: Sequence[Photo], asked: Asked, layers: Sequence[str]) -> list[list[Trace]]:
+        """As `explain`, with a trace of each photo for each choice of layers."""
+        from attnviz.explain import explain_rows
+
+        return explain_rows(self.ready(), photos, asked, layers)
+
     def ready(self) -> Network:
         """The model, once it is there, with torch's threads set for who calls. Raises as `model` does."""
         model = self.model()

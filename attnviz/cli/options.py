@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attnviz.cli.choices import DEVICES, FORMATS, HARD, MAPS, MODES, RENAMED_SCALES, SCALES, STYLES
+from attnviz.cli.choices import DEVICES, FORMATS, HARD, MAPS, MODES, RENAMED_SCALES, SCALES, STYLES, VIEWS
 from attnviz.cli.config import apply_config, kind_of, model_names, presets
 from attnviz.cli.output import note
-from attnviz.cli.types import ColourMap, File, Name, Names, Size, Steps
+from attnviz.cli.types import ColourMap, File, Head, Layers, Name, Names, Size, Steps
 from attnviz.limits import BEAM, LEAST_SECONDS, MOST_BEAMS, MOST_SECONDS
 
 if TYPE_CHECKING:
@@ -81,6 +81,25 @@ _MODEL = (
         type=click.IntRange(1, MOST_BEAMS),
         help=f"Sentences searched side by side.  [default: {BEAM}, or the network's own]",
     ),
+    click.option("--prompt", metavar="TEXT", help="Question or instruction, for a model that takes one."),
+    click.option(
+        "--layer",
+        "layers",
+        type=Layers(),
+        default="all",
+        show_default=True,
+        help="Of a model with several layers, which to show, counted from 0; the mean of several.",
+    ),
+    click.option(
+        "--head", "heads", type=Head(), default="mean", show_default=True, help="How its heads become one map."
+    ),
+    click.option(
+        "--view",
+        type=Name("view", VIEWS),
+        default="all",
+        show_default=True,
+        help="Of a model that sees a photo as an overview and in tiles, which to show.",
+    ),
     click.option(
         "--hard", type=Name("choice", HARD), help="Look at one cell at a time: the strongest, or one drawn at random."
     ),
@@ -101,6 +120,12 @@ _MODEL = (
         "--modes",
         type=Names("mode", MODES, repeats=False),
         help="Several score functions side by side, with the first one's words.",
+    ),
+    click.option(
+        "--layers",
+        "layer_rows",
+        type=Layers(several=True),
+        help="Several layers of one model side by side, recorded in one run.",
     ),
 )
 
@@ -242,5 +267,7 @@ batch_common_options = _decorator((_PROCESSES, *_COMMON[1:]))
 check_model_options = only(
     _MODEL, "mode", "model", "text", "prompt", "beam", "seed", "device", "map", "layers", "heads", "view"
 )
-figure_model_options = only(_MODEL, "mode", "beam", "hard", "seed", "map", "device")
+figure_model_options = only(
+    _MODEL, "mode", "prompt", "beam", "hard", "seed", "map", "device", "layers", "heads", "view"
+)
 figure_drawing_options = only(_DRAWING, "scale", "style", "cmap", "opacity", "cells", "pieces", "relative", "steps")

@@ -14,7 +14,7 @@ from attnviz.cli.options import asked_of, common_options, drawing_options, model
 from attnviz.cli.output import Report
 from attnviz.cli.photos import label, may_be_read, read_photo
 from attnviz.cli.places import STDIN, result_folders
-from attnviz.cli.sources import compared, mode_sources
+from attnviz.cli.sources import check_layers, compared, mode_sources
 from attnviz.cli.types import File
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def command(
     model: str,
     mode: str | None,
     modes: tuple[str, ...] | None,
+    layer_rows: tuple[str, ...] | None,
     device: str,
     max_pixels: int,
     as_json: bool,
@@ -78,13 +79,15 @@ def command(
         Loading(model=source.model, mode=source.mode, device=device, threads=options["threads"])
         for source in mode_sources(ctx, model, mode, modes)
     ]
+    check_layers(ctx, layer_rows, asked.layers, len(networks))
     report = Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=target.is_stdout)
     with networks[0], report:
         if may_be_read(images):
             networks[0].start()
         drawing = checked(options)
         for jobs in _batches(_read(images, folders, max_pixels, report)):
-            for job, traces in zip(jobs, compared(networks, [job.photo for job in jobs], asked), strict=True):
+            found = compared(networks, [job.photo for job in jobs], asked, layer_rows)
+            for job, traces in zip(jobs, found, strict=True):
                 with report.photo(job.name):
                     told = traces[0] if drawing["pieces"] else traces[0].joined()
                     source = None if job.image == STDIN else job.image

@@ -81,8 +81,31 @@ def mode_sources(ctx: click.Context, model: str, mode: str | None, modes: tuple[
     return sources([model], modes)
 
 
-def compared(networks: Sequence[Loading], photos: Sequence[Photo], asked: Asked) -> list[list[Trace]]:
-    """For each photo its traces, one for each network: the first writes the words, the others read the same ones."""
+def check_layers(ctx: click.Context, layers: Sequence[str] | None, one: str, rows: int) -> None:
+    """Raises click.UsageError for `--layers` that do not go with the rest of the command line.
+
+    Args:
+        layers: of `--layers`.
+        one: of `--layer`.
+        rows: the networks that are compared.
+    """
+    if layers is None:
+        return
+    if one != "all":
+        raise click.UsageError("--layer chooses one map and --layers several; give one of the two", ctx)
+    if rows > 1:
+        raise click.UsageError("--layers compares layers of one model; give one --model, and no --modes", ctx)
+
+
+def compared(
+    networks: Sequence[Loading], photos: Sequence[Photo], asked: Asked, layers: Sequence[str] | None = None
+) -> list[list[Trace]]:
+    """For each photo its traces, one for each network: the first writes the words, the others read the same ones.
+
+    Of one network, one for each choice of layers, recorded in one run.
+    """
+    if layers:
+        return networks[0].explain_rows(photos, asked, layers)
     columns = [networks[0].explain(photos, asked)]
     for network in networks[1:]:
         network.start()  # one after the other: each needs the machine for itself

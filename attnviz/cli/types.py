@@ -100,6 +100,49 @@ class Steps(_Type):
         return text
 
 
+class Layers(_Type):
+    """Layers of a network: all, last, or numbers from 0 such as 8 or 10-20; `several`: such with commas between."""
+
+    name = "layers"
+
+    def __init__(self, several: bool = False) -> None:
+        self.several = several
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "1,6,12" if self.several else "all|last|N|N-N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from attnviz.errors import ConfigError
+        from attnviz.network import parse_layers
+
+        if isinstance(value, tuple):
+            return value
+        chosen = [part.strip() for part in str(value).split(",")] if self.several else [str(value)]
+        try:
+            for text in chosen:
+                parse_layers(text)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+        if len(set(chosen)) < len(chosen):
+            self.fail("the same layers are named twice; name each once", param, ctx)
+        return tuple(chosen) if self.several else chosen[0]
+
+
+class Head(_Type):
+    """How a network's heads become one map: mean, max, or a head's number from 0."""
+
+    name = "head"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "mean|max|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if text not in ("mean", "max") and not (text.isascii() and text.isdigit() and len(text) <= 4):
+            self.fail(f"{text!r} is no head; give mean, max, or a head's number from 0", param, ctx)
+        return text
+
+
 class Size(_Type):
     """The longest side of the pictures in pixels, or `original`."""
 

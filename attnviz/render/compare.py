@@ -20,8 +20,9 @@ def check_words(traces: Sequence[Trace]) -> None:
 
 
 def names_of(traces: Sequence[Trace]) -> list[str]:
-    """What tells the traces apart: their modes, or their models where the modes are the same, or both, or numbers."""
-    for names in ([trace.mode for trace in traces], [trace.model for trace in traces]):
+    """What tells the traces apart: their modes, models or layers, whichever differ, or mode and model, or numbers."""
+    layers = [_layers(trace.layers) for trace in traces]
+    for names in ([trace.mode for trace in traces], [trace.model for trace in traces], layers):
         if all(names) and len(set(names)) == len(names):
             return [str(name) for name in names]
     both = [" ".join(filter(None, (trace.model, trace.mode))) for trace in traces]
@@ -31,9 +32,18 @@ def names_of(traces: Sequence[Trace]) -> list[str]:
 
 
 def kind_of(traces: Sequence[Trace]) -> str:
-    """What the names of `names_of` are names of: "mode" or "model", or "row" for anything else."""
+    """What the names of `names_of` are names of: "mode", "model" or "layer", or "row" for anything else."""
     names = names_of(traces)
+    if names == [_layers(trace.layers) for trace in traces]:
+        return "layer"
     for kind in ("mode", "model"):
         if names == [getattr(trace, kind) for trace in traces]:
             return kind
     return "row"
+
+
+def _layers(layers: str | None) -> str | None:
+    """A choice of layers as a name: "layer 8", "layers 10-20", "all layers"."""
+    if layers is None or not layers[:1].isdigit():
+        return layers and f"{layers} layer{'s' * (layers == 'all')}"
+    return f"layer{'s' * ('-' in layers)} {layers}"

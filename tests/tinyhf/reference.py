@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 def rows(
     name: str, model: Any, inputs: dict[str, Any], beams: int = 1, forced: Sequence[int] | None = None
@@ -53,7 +56,7 @@ def rows(
 
 
 def _of_beam(found: Any, steps: int) -> list[int]:
-    tokens = found.sequences[0].tolist()
+    tokens: list[int] = found.sequences[0].tolist()
     while tokens and tokens[-1] == 0 and len(tokens) > steps:  # padding of a shorter sentence
         tokens.pop()
     return tokens[-steps:]
@@ -81,9 +84,7 @@ def _generate(name: str, model: Any, inputs: dict[str, Any], beams: int, forced:
         )
 
 
-def _blip(
-    model: Any, inputs: dict[str, Any], beams: int, forced: Sequence[int] | None
-) -> tuple[list[int], np.ndarray]:
+def _blip(model: Any, inputs: dict[str, Any], beams: int, forced: Sequence[int] | None) -> tuple[list[int], np.ndarray]:
     """BLIP's `generate` gives no cross-attention: one pass over what it wrote does."""
     start = inputs["input_ids"][:, :-1].clone() if "input_ids" in inputs else torch.tensor([[1]])
     start[:, 0] = 1

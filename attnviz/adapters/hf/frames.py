@@ -14,8 +14,8 @@ from attnviz.errors import ConfigError, ModelError
 from attnviz.photo.measure import measure_tiles
 
 if TYPE_CHECKING:
-    from attnviz.photo.frame import Size
     from attnviz.photo.measure import Placement
+    from attnviz.photo.sizes import Size
 
 SIZES = 256
 """Sizes of photos that are remembered."""

@@ -123,10 +123,11 @@ def union(tiles: Sequence[Frame]) -> Frame:
     Where a tile's cells do not reach its end (27 cells of 14 pixels in a tile of 384), the cells here are a little
     larger.
     """
-    spans = []
+    spans: list[tuple[float, float, int]] = []
     for axis in (0, 1):
         cells = {-tile.offset[axis]: tile.grid[axis] for tile in tiles}  # by their start on the resized photo
         stop = max(tile.input[axis] - tile.offset[axis] for tile in tiles)
         spans.append((min(cells), stop - min(cells), sum(cells.values())))
     (top, height, rows), (left, width, columns) = spans
-    return Frame(tiles[0].photo, (height, width), (rows, columns), tiles[0].resized, (-top, -left))
+    size = (round(height), round(width))
+    return Frame(tiles[0].photo, size, (rows, columns), tiles[0].resized, (-top, -left))

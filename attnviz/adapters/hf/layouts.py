@@ -20,8 +20,8 @@ from attnviz.photo.frame import Frame
 
 if TYPE_CHECKING:
     from attnviz.adapters.hf.families import Family
-    from attnviz.photo.frame import Size
     from attnviz.photo.measure import Placement
+    from attnviz.photo.sizes import Size
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class HuggingFace:
 
     def check(self, asked: Asked) -> None:
         """Raises ModelError for what is not there to choose, and for given words without a piece."""
-        for name in sorted(asked.changed().keys() & {"hard", "seed"}):
+        for name in sorted(asked.changed().keys() & {"hard", "map", "seed"}):
             raise ModelError(f"{self.name}: there is no {name} to choose in this model; leave it out")
         self._layers(asked.layers)
         if asked.view != "all" and self.family.layout not in ("tiles", "packed"):
@@ -122,7 +122,7 @@ class HuggingFace:
         frame = layout.chosen(asked.view).frame
         return Prepared(Told(inputs, layout, prompt), frame, ImageInfo(photo.name, photo.size, photo.sha256), size)
 
-    def describe(self, prepared: Sequence[Prepared], asked: Asked, fill: int = 0) -> list[Trace]:
+    def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
         """Describes photos, or reads given words over them; see `Network.describe`."""
         return [rows[0] for rows in self.describe_layers(prepared, asked, (asked.layers,))]
 

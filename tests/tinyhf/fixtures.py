@@ -1,4 +1,7 @@
-"""Tiny models of transformers, saved once a session and opened as users open theirs. Nothing is downloaded."""
+"""Tiny models of transformers, saved once a session and opened as users open theirs. Nothing is downloaded.
+
+A plugin of the tests' conftest.py; transformers is imported when the first of its models is asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
 import numpy as np
 import pytest
 
-pytest.importorskip("transformers")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from tinyhf.models import known, save, shorten
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def no_network() -> Iterator[None]:
     """Whoever tries to reach the network fails."""
 
@@ -30,8 +30,10 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def saved(tmp_path_factory: pytest.TempPathFactory, no_network: None) -> Callable[[str], Path]:
     """The folder of a tiny model, by its builder's name."""
+    from tinyhf.models import known, save
+
     top = tmp_path_factory.mktemp("models")
 
     def folder(name: str) -> Path:
@@ -47,13 +49,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def opened(saved: Callable[[str], Path]) -> Callable[[str], Any]:
     """The network of a tiny model, opened from its folder; one for all tests, which leave it as it is."""
-    from attnviz.adapters.hf import load_model
+    import attnviz
+    from tinyhf.models import shorten
 
     kept: dict[str, Any] = {}
 
     def network(name: str) -> Any:
         if name not in kept:
-            kept[name] = load_model(saved(name))
+            kept[name] = attnviz.load_model(f"hf:{saved(name)}", device="cpu")
             shorten(kept[name].model)
         return kept[name]
 
