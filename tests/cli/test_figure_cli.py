@@ -288,7 +288,7 @@ def test_the_readme_names_every_option_of_its_own_with_its_default() -> None:
             name, default, _ = re.split(r"(?<!\\)\|", line)[1:-1]
             rows[frozenset(re.findall(r"`(--?[\w-]+)`", name))] = default.strip().strip("`")
     shared = {frozenset(option.opts) for option in render.params} - {frozenset(("-o", "--out")), frozenset(["--model"])}
-    shared -= {frozenset(["--modes"]), frozenset(("-f", "--format"))}
+    shared -= {frozenset(["--modes"]), frozenset(["--layers"]), frozenset(("-f", "--format"))}
     options = {frozenset(option.opts): option for option in command.params if isinstance(option, click.Option)}
     assert set(rows) == set(options) - shared
     for names, written in rows.items():

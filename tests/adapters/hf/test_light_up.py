@@ -18,7 +18,7 @@ from tinyhf.models import BUILDERS
 
 from attnviz.adapters.hf import load_model
 from attnviz.adapters.hf.quiet import quiet
-from attnviz.network import Asked, View
+from attnviz.network import VIEWS, Asked, View
 from attnviz.photo.image import load
 
 TOWER = {  # what gives the image tokens; of the others they are read where the first layer looks
@@ -86,7 +86,7 @@ def test_a_spot_lights_the_cell_where_it_is(name: str, saved: Callable[[str], An
         grey[:] = np.linspace(80, 176, size[1])[:, None]  # a ramp: some processors bring photos to one contrast
         dark = network.prepare(load(grey))
         before, layout = image_tokens(network, name, dark), dark.inputs.layout
-        views: tuple[View, ...] = ("all", "tiles", "overview")[: 3 if len(layout.views) > 1 else 1]
+        views: tuple[View, ...] = VIEWS if len(layout.views) > 1 else ("all",)
         for view in views:
             spread = layout.chosen(view)
             assert spread.frame == network.prepare(load(grey), Asked(view=view)).frame
