@@ -41,7 +41,7 @@ class Limits:
     def check(self, size: tuple[int, ...], bytes_a_pixel: int = 0) -> None:
         """Raises ImageError for a photo of (H, W) that is too large or has no pixels."""
         height, width = size
-        shape = f"{self.label}: is {height:,} pixels high and {width:,} wide"
+        shape = f"{self.label}: is {height:,} pixel{'s' * (height != 1)} high and {width:,} wide"
         if height * width > self.max_pixels:
             raise ImageError(
                 f"{shape}, {height * width:,} in all; the limit is {self.max_pixels:,}: make it smaller, or allow more "
