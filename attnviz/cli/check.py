@@ -115,11 +115,15 @@ def _check(
         found = check(
             network.ready(), photo, asked, settings, progress=lambda done, total: gauge.show(done, total - done)
         )
-    more: Mapping[str, bytes] = {}
+    more: dict[str, bytes] = {}
     if "pdf" in formats:
         from attnviz.evidence.report import pdf
 
-        more = {"evidence.pdf": pdf(found, photo)}
+        more["evidence.pdf"] = pdf(found, photo)
+    if "html" in formats:
+        from attnviz.evidence.page import page
+
+        more["evidence.html"] = page(found, photo).encode()
     files = save(found, folder, more)
     if not quiet:
         note(f"{label(image)}: {', '.join(file.name for file in files)} in {folder}/")

@@ -54,7 +54,7 @@ FILES = {
 """What a file named with `-o` may hold, by its suffix; the first unless `-f` says another."""
 FIGURE_FORMATS = ("pdf", "svg", "png")
 
-EVIDENCE_FORMATS = ("table", "json", "pdf")
+EVIDENCE_FORMATS = ("table", "json", "pdf", "html")
 REMOVALS = ("blur", "mean")
 
 SCALES = ("log", "linear", "shared", "step")

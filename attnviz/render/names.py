@@ -14,7 +14,7 @@ _OURS = re.compile(
     rf"step-[0-9]{{2,6}}-{_NAME}\.(?:png|jpg|webp)"
     r"|overview\.png|attention\.(?:gif|apng|webp|mp4|html|pdf|svg)"
     rf"|(?:heatmaps|trace)(?:-{_NAME})?\.npz"
-    r"|(?:summary|boxes)\.json|evidence\.(?:json|pdf)"
+    r"|(?:summary|boxes)\.json|evidence\.(?:json|pdf|html)"
 )
 
 

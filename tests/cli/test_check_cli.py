@@ -81,6 +81,8 @@ def test_a_report_on_paper_is_the_same_bytes_each_time(check: Run, tmp_path: Pat
     data = (tmp_path / "one" / "evidence.pdf").read_bytes()
     assert data.startswith(b"%PDF")
     assert data == (tmp_path / "two" / "evidence.pdf").read_bytes()
+    assert check("photo.png", *TEXT, "-f", "html", "-q", "-o", "one").status == 0
+    assert (tmp_path / "one" / "evidence.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize(

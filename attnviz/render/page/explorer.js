@@ -68,6 +68,9 @@ class Explorer {
       if (i === this.step) button.setAttribute("aria-current", "step"); else button.removeAttribute("aria-current");
     });
     this.chart.columns.forEach((column, i) => column.classList.toggle("shown", i === this.shown));
+    const { verdicts } = this.now;
+    this.get("verdict").hidden = verdicts === null;
+    if (verdicts) this.text("verdict", `“${this.data.words[this.shown]}”, tested: ${verdicts[this.shown].join(". ")}.`);
     const where = this.several ? `, ${this.data.kind.toLowerCase()} ${this.now.label}` : "";
     this.text("status", `Word ${this.shown + 1} of ${this.count}: “${this.data.words[this.shown]}”, ${this.numbers()}${where}.`);
     this.readPointer();

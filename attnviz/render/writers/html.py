@@ -147,8 +147,13 @@ def _row(trace: Trace, frame: Frame, steps: Sequence[int], name: str) -> dict[st
         "probabilities": [round(min(1.0, math.exp(step.logprob or 0.0)), 5) for step in chosen] if known else None,
         "unsure": [known and doubtful[step] for step in steps],
         "entropy": [round(step.entropy, 5) for step in chosen],
+        "verdicts": None if trace.verdicts is None else [_verdict(*trace.verdicts[step]) for step in steps],
         "notes": trace.summary()["notes"],
     }
+
+
+def _verdict(kind: str, reason: str) -> list[str]:
+    return [printable(kind), printable(reason[:1].upper() + reason[1:])]
 
 
 def packed(weights: npt.NDArray[np.float32], peaks: npt.NDArray[np.float32]) -> str:
