@@ -55,4 +55,17 @@ def unreadable(path: Path, error: Exception) -> str:
         return f"{path}: is a folder as Hugging Face's models are; name it as hf:{path}"
     if path.is_dir():
         return f"{path}: is a folder; name the checkpoint file in it"
+    if _begins(path).startswith((b"PK", b"\x80\x02")):
+        return (
+            f"{path}: is a file of torch, which may run anything when it is opened; a checkpoint of the Show, Attend "
+            "and Tell tutorial becomes one of attnviz with: attnviz convert"
+        )
     return f"{path}: not a readable safetensors file ({str(error).splitlines()[0]})"
+
+
+def _begins(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(2)
+    except OSError:
+        return b""

@@ -5,15 +5,23 @@ from __future__ import annotations
 import click
 
 from attnviz.cli.output import note
+from attnviz.cli.types import File
 from attnviz.errors import OutputError
 
 
 @click.command()
-@click.argument("checkpoint", metavar="CHECKPOINT")
+@click.argument("checkpoint", metavar="CHECKPOINT", type=File())
 @click.option(
-    "--wordmap", required=True, metavar="FILE.json", help="The word map that the checkpoint was trained with."
+    "--wordmap", required=True, metavar="FILE.json", type=File(), help="The word map that the checkpoint goes with."
 )
-@click.option("-o", "--out", required=True, metavar="FILE", help="The checkpoint to write, such as model.safetensors.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="FILE",
+    type=File(),
+    help="The checkpoint to write, such as model.safetensors.",
+)
 @click.option("--name", metavar="NAME", help="What the model is called.  [default: by the file]")
 @click.option(
     "--input",

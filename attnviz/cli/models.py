@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from attnviz.cli.tables import print_table
+from attnviz.cli.types import File
 
 if TYPE_CHECKING:
     from attnviz.zoo import Bundled, Plugin
 
 
 @click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=File())
 @click.option("--json", "as_json", is_flag=True, help="Print all that the checkpoints say of themselves as JSON.")
-def command(as_json: bool) -> None:
+def command(paths: tuple[str, ...], as_json: bool) -> None:
     """List the models that can be named.
+
+    PATH is a checkpoint file of your own, which is then listed instead.
 
     'attnviz render --model MODEL --mode MODE' takes a bundled one; without them it takes the default. The figures are
     those of the model card, measured with 'attnviz evaluate'. Below them are the networks of others: of libraries that
     attnviz knows, and of packages that are installed.
     """
-    from attnviz.zoo import bundled, plugins
+    from attnviz.zoo import bundled, described, plugins
 
-    models, installed = bundled(), plugins()
+    models, installed = ([described(Path(path)) for path in paths], []) if paths else (bundled(), plugins())
     if as_json:
         import json
 
@@ -34,7 +39,8 @@ def command(as_json: bool) -> None:
         _print(models)
     else:
         click.echo("no bundled models; train one with 'attnviz train', or name a checkpoint with --model")
-    _print_others(installed)
+    if not paths:
+        _print_others(installed)
 
 
 def _print_others(installed: Sequence[Plugin]) -> None:

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attnviz.captioner.config import MODES
+from attnviz.captioner.config import MODES, RELU
 from attnviz.captioner.header import WEIGHTS, read_meta
 from attnviz.errors import ModelError
 from attnviz.zoo.plugins import Plugin, offering, plugins
@@ -33,6 +33,7 @@ __all__ = [
     "Bundled",
     "Plugin",
     "bundled",
+    "described",
     "find_checkpoint",
     "load_captioner",
     "load_model",
@@ -88,6 +89,12 @@ def bundled(folder: Path = WEIGHTS) -> list[Bundled]:
     return sorted(found, key=lambda one: (one.name, MODES.index(one.mode)))
 
 
+def described(path: Path) -> Bundled:
+    """A checkpoint file by what it says of itself. Raises ModelError as `header.read_meta` does."""
+    meta = read_meta(path)
+    return Bundled(str(meta.get("name", path.stem)), str(meta.get("config", {}).get("mode", DEFAULT_MODE)), path)
+
+
 def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, mode: str | None = None, device: str = "auto") -> Network:
     """Opens a network by name.
 
@@ -120,7 +127,7 @@ def load_captioner(
     Raises:
         ModelError: as `load_model` does.
     """
-    if mode is not None and mode not in MODES:
+    if mode is not None and mode not in (*MODES, RELU):
         raise ModelError(f"no mode is called {mode!r}; {_did_you_mean(mode, MODES)}")
     path = find_checkpoint(name, mode)
     where = _device(device)
