@@ -95,7 +95,7 @@ def read(folder: Path, files: Sequence[str]) -> Tile | None:
     Args:
         files: the names of the results.
     """
-    names = sorted((name for name in files if _TRACE.fullmatch(name)), key=lambda name: (name != "trace.npz", name))
+    names = sorted((name for name in files if _TRACE.fullmatch(name)), key=lambda name: name != "trace.npz")
     try:
         options = _options(folder / SUMMARY)
         traces = tuple(options.shown(Trace.load(folder / name)) for name in names)
