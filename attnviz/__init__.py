@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attnviz.photo.frame import Frame
     from attnviz.render import draw
     from attnviz.render.figure import figure, figures
+    from attnviz.render.single import log, overlay
     from attnviz.render.view import show
     from attnviz.trace import Step, Trace
     from attnviz.zoo import load_model
@@ -38,6 +39,8 @@ __all__ = [
     "figure",
     "figures",
     "load_model",
+    "log",
+    "overlay",
     "show",
     "watch",
 ]
@@ -52,6 +55,8 @@ _HOMES = {
     "figure": "attnviz.render.figure",
     "figures": "attnviz.render.figure",
     "load_model": "attnviz.zoo",
+    "log": "attnviz.render.single",
+    "overlay": "attnviz.render.single",
     "show": "attnviz.render.view",
     "watch": "attnviz.adapters.watch",
 }

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,15 +38,18 @@ if TYPE_CHECKING:
     from attnviz.train.config import FitConfig
 
 Say = Callable[[str], None]
+After = Callable[["Captioner", Mapping[str, float]], None]
 
 
-def fit(config: FitConfig, say: Say = print) -> Path:
+def fit(config: FitConfig, say: Say = print, after: After | None = None) -> Path:
     """Trains a model as `config` says, or goes on where an earlier run of the same configuration stopped.
 
     After every epoch the state is saved beside the checkpoint, and a line of figures is appended to OUT.log (JSON).
 
     Args:
         say: is told one line at a time how it goes.
+        after: called after each epoch with the model as it is then (the running mean, not to be changed) and the
+            epoch's figures, such as to draw what it looks at.
 
     Returns:
         The checkpoint's path.
@@ -76,6 +79,8 @@ def fit(config: FitConfig, say: Say = print) -> Path:
     while trainer.epoch < trainer.epochs:
         trainer.run_epoch()
         trainer.save()
+        if after is not None:
+            after(trainer.average, trainer.history[-1])
     trainer.finish()
     out = Path(config.out)
     # Without the seconds, so that the same run gives the same bytes.
