@@ -24,6 +24,7 @@ Place = tuple[slice, slice]
 
 SHAPE = 1.6  # width to height that a sheet of panels comes close to: that of screens
 STRIP = 0.11  # of its width: about how high the strip below is
+BLANK = 1.5  # what the share of the whole that is blank counts, beside the logarithm of the ratio of shapes
 GAP = 6  # pixels between panels
 LETTERS = 20  # pixels of a panel's name where it is wide enough
 
@@ -108,11 +109,12 @@ class Board:
 
 
 def columns_for(count: int, panel: Size, most: int | None = None) -> int:
-    """How many panels of (height, width) stand side by side so that the whole comes close to a screen's shape."""
+    """How many panels of (height, width) stand side by side: the whole is near a screen's shape, and little is blank."""
     height, width = panel
 
     def off(columns: int) -> float:
-        across = columns * width
-        return abs(math.log(across / (-(-count // columns) * height + STRIP * across) / SHAPE))
+        rows, across = -(-count // columns), columns * width
+        blank = 1 - count / (columns * rows)
+        return abs(math.log(across / (rows * height + STRIP * across) / SHAPE)) + BLANK * blank
 
     return min(range(1, min(count, most or count) + 1), key=off)

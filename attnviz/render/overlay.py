@@ -26,7 +26,7 @@ STYLES = {
     "spotlight": "the photo darkened where the model does not look",
     "contour": "lines that enclose 50 and 90 % of the weight",
 }
-OPACITY = {"heat": 0.88, "spotlight": 0.78, "contour": 1.0}  # at the scale's top; of a spotlight's dark, at the bottom
+OPACITY = {"heat": 0.88, "spotlight": 0.7, "contour": 1.0}  # at the scale's top; of a spotlight's dark, at the bottom
 UNSEEN = 0.35  # brightness of what the model never saw
 RISE = 0.5  # opacity = heat ** RISE: more than in proportion, so that middling weights are seen
 ONSET = 0.08  # of the range, over which opacity also sets in gently: else an edge would show where it begins

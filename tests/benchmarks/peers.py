@@ -93,8 +93,8 @@ def _unit(weights: Weights) -> Weights:
 
 
 PEERS: dict[str, tuple[Callable[[Pixels, Weights], Peer], float]] = {
-    "torchcam overlay_mask": (torchcam, 3),
-    "grad-cam show_cam_on_image": (grad_cam, 3),
+    "torchcam overlay_mask": (torchcam, 5),
+    "grad-cam show_cam_on_image": (grad_cam, 5),
     "captum visualize_image_attr": (captum, 3),
     "matplotlib savefig": (matplotlib, 8),
 }
