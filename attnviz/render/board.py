@@ -109,7 +109,7 @@ class Board:
 
 
 def columns_for(count: int, panel: Size, most: int | None = None) -> int:
-    """How many panels of (height, width) stand side by side: the whole is near a screen's shape, and little is blank."""
+    """How many panels of (height, width) stand side by side: near a screen's shape, with little left blank."""
     height, width = panel
 
     def off(columns: int) -> float:
