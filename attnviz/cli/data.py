@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Make training data from public downloads."""
+    """Make training data from public downloads, or from photos of your own."""
 
 
 @command.command("flickr8k")
@@ -106,6 +106,34 @@ def coco(
         write_split(Path(images), place, lines, _progress(name, quiet))
         told, things = (sum(bool(line.get(key)) for line in lines.values()) for key in ("captions", "objects"))
         click.echo(f"{place}.jsonl: {len(lines)} photos, {told} with captions, {things} with objects")
+
+
+@command.command("csv")
+@click.option("--images", required=True, metavar="DIR", type=File(folder=True), help="Folder of the photos.")
+@click.option(
+    "--captions", required=True, metavar="FILE", type=File(), help="A table with the columns image and caption."
+)
+@click.option(
+    "--dev",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Photos that are only measured on.  [default: a tenth, or as a column 'split' says]",
+)
+@click.option(
+    "-o", "--out", required=True, metavar="DIR", type=File(folder=True), help="Folder for the splits train and dev."
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def table(images: str, captions: str, dev: int | None, out: str, quiet: bool) -> None:
+    """Make the splits train and dev from photos of your own and a table of captions.
+
+    The table is what a spreadsheet saves, with a row for each caption (or several captions in a row): the photo's name
+    in a column called image, its caption in one called caption. Photos are squeezed to 224x224.
+    """
+    from attnviz.data.table import make_splits
+
+    counts = make_splits(Path(images), Path(captions), Path(out), dev, _progress("photos", quiet))
+    for name, count in counts.items():
+        click.echo(f"{Path(out) / name}.jsonl: {count} photo{'s' * (count != 1)}")
 
 
 def _check_sources(
