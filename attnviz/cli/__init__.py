@@ -25,7 +25,7 @@ COMMANDS = {
     "train": "Train a model as a TOML file says.",
     "evaluate": "Measure a model on a data split.",
     "convert": "Turn a Show, Attend and Tell checkpoint into one of attnviz.",
-    "data": "Make training data from public downloads, or from photos of your own.",
+    "data": "Make training data from downloads or your own photos.",
     "guide": "Read the guide: its topics, or one of them.",
     "completion": "Print a script that completes attnviz's commands in a shell.",
 }

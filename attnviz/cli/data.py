@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Make training data from public downloads, or from photos of your own."""
+    """Make training data from downloads or your own photos."""
 
 
 @command.command("flickr8k")
