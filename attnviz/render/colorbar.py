@@ -10,7 +10,7 @@ import numpy as np
 from attnviz.render.heatmap import THRESHOLD, Scale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -40,6 +40,14 @@ TITLES = {
         "own scales",
     ),
 }
+
+
+def titles(scale: Scale, known: Mapping[str, Sequence[str]] = TITLES) -> list[str]:
+    """What a scale's bar is called, from the longest wording to the shortest; relative maps are said to be such."""
+    found = [*known[scale.name]]
+    if not scale.relative:
+        return found
+    return [*(one.replace("attention", "relative attention") for one in found if "attention" in one), "relative"]
 
 
 def gradient(scale: Scale, table: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,11 +47,13 @@ class Scale:
         name: one of SCALES.
         top: the density that gets the last colour, in times uniform.
         clipped: some drawn density lies above `top`.
+        relative: the densities are of maps that were divided by the mean of all (`Trace.relative`).
     """
 
     name: str
     top: float
     clipped: bool = False
+    relative: bool = False
 
     @property
     def doubling(self) -> bool:
@@ -121,7 +123,8 @@ def common_scales(
     """For each of several traces of a photo the scale of each drawn step; "shared" is one for all of them."""
     found = [peaks(trace.density, steps, frame) for trace, frame in zip(traces, frames, strict=True)]
     every = iter(scales_of_peaks(name, [peak for of_one in found for peak in of_one]))
-    return [[next(every) for _ in of_one] for of_one in found]
+    relative = any(trace.settings.get("relative") is True for trace in traces)
+    return [[replace(next(every), relative=relative) for _ in of_one] for of_one in found]
 
 
 def scales_of_peaks(name: str, peaks: Sequence[float]) -> list[Scale]:

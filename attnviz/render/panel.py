@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from attnviz.render.contour import KEYS, Contours
-from attnviz.render.heatmap import Scale
 from attnviz.render.outline import HALO, LINE, outline
 from attnviz.render.overlay import Overlay, dimmed, table
 from attnviz.trace.regions import regions_of
 
 if TYPE_CHECKING:
     from attnviz.photo.frame import Frame
+    from attnviz.render.heatmap import Scale
     from attnviz.render.options import DrawOptions
     from attnviz.render.overlay import Painted
     from attnviz.render.strip import Key
@@ -76,7 +77,7 @@ class Panel:
         scale = self._scales[index]
         if share == 1 or scale.name != "step":
             return scale
-        return Scale(scale.name, share * scale.top + (1 - share) * self._scales[index - 1].top)
+        return replace(scale, top=share * scale.top + (1 - share) * self._scales[index - 1].top)
 
     def paint(self, index: int, share: float = 1.0) -> Painted:
         """The photo with a step's heatmap, and the densities on its lines."""

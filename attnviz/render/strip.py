@@ -220,7 +220,7 @@ class Strip:
             mark = self._mark(onset)
             percent.paste(canvas, (mark + 2 + self._stroke, y), BRIGHT)
             left = mark + percent.width + self._small
-        self._draw_row(canvas, left, y, colorbar.TITLES[scale.name], note)
+        self._draw_row(canvas, left, y, colorbar.titles(scale), note)
 
     def _mark(self, position: float) -> int:
         """The pixel column of a position on the bar, from 0 to 1."""
@@ -240,7 +240,7 @@ class Strip:
             label = word(NO_LINES, self._small)
             label.paste(canvas, (x, y), BRIGHT)
             x += label.width + self._small
-        self._draw_row(canvas, x, y, colorbar.TITLES[scale.name], note)
+        self._draw_row(canvas, x, y, colorbar.titles(scale), note)
 
     def _draw_bar(self, canvas: Image.Image, top: int, scale: Scale, bar: npt.NDArray[np.uint8]) -> None:
         """The bar with its numbers below."""

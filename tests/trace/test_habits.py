@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz import Trace
+from attnviz import Frame, Trace
 
 WORDS = ("a", "dog", "in", "grass", "near", "horses", "with", "people")
 CONTENT = (1, 3, 5, 7)
@@ -57,3 +57,15 @@ def test_attention_that_comes_a_step_late_is_told() -> None:
     assert "may come a step late" in notes_of(late, words)
     assert "late" not in notes_of(in_time, words)
     assert "late" not in notes_of(late[:5], words[:5])  # of too few words
+
+
+def test_bars_of_relative_maps_say_so() -> None:
+    from attnviz.render.colorbar import titles
+    from attnviz.render.heatmap import common_scales
+
+    trace = Trace(maps().astype(np.float32), WORDS)
+    frame = Frame.stretch((40, 60), (32, 32), trace.grid)
+    for one, relative in ((trace, False), (trace.relative(), True)):
+        ((scale, *_),) = common_scales("log", [one], [frame], range(8))
+        assert all(("relative" in title) == relative for title in titles(scale))
+        assert titles(scale)[0].endswith("attention, times uniform · the same scale in every picture")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +63,12 @@ def density_bar(scale: Scale, options: DrawOptions) -> Bar:
     overlay = table(options.style, options.cmap, options.strength)
     gradient = colorbar.gradient(scale, overlay, (1, STEPS))
     onset = colorbar.onset(scale)
-    return Bar(gradient, _marks(scale), TITLES[scale.name], () if onset is None else (onset,))
+    return Bar(
+        gradient,
+        _marks(scale),
+        colorbar.titles(replace(scale, relative=options.relative), TITLES),
+        () if onset is None else (onset,),
+    )
 
 
 def difference_bar(scale: Scale, first: str, opacity: float | None) -> Bar:

@@ -125,6 +125,7 @@ def contents(pictures: Pictures) -> dict[str, Any]:
         "grey": GREY,
         "scale": options.scale,
         "cells": options.cells,
+        "relative": options.relative,
         "opacity": OPACITY[style] if options.opacity is None else options.opacity,
         "duration": options.duration,
     }
