@@ -525,3 +525,23 @@ def test_the_figure_among_the_formats_is_as_high_as_it_has_to_be(pixels: np.ndar
     found = re.search(rb'<svg height="([\d.]+)pt"|height="([\d.]+)pt"', stream.getvalue())
     assert found is not None
     assert float(found[1] or found[2]) > 9 * 72
+
+
+def test_captions_for_latex_say_who_looks_at_what(pixels: np.ndarray) -> None:
+    from attnviz.render.figure.latex import caption, escaped, snippet
+
+    one, other = trace(), trace(mode="dot", seed=1, logprobs=np.full(5, -9, np.float32))
+    plain = caption([[one]], FigureOptions())
+    assert plain.startswith("Where m (concat) looks while it writes each word of ``a dog chases another dog''. Colour:")
+    assert "?" not in plain
+    both = caption([[one, other], [one, other]], FigureOptions(difference=True, style="contour"))
+    assert "(a) ``a dog" in both
+    assert "(b) ``a dog" in both
+    assert "Rows: concat, dot, and differences from concat." in both
+    assert "Lines enclose" in both
+    assert "A mark (?)" in both
+    assert "(c) ``" in caption([[one]], FigureOptions(), first=2, total=5)
+    assert escaped(r"50% _#&$ {x} \ ~ ^ <b> a|b") == (
+        r"50\% \_\#\&\$ \{x\} \textbackslash{} \textasciitilde{} \textasciicircum{} \textless{}b\textgreater{} a\textbar{}b"
+    )
+    assert r"{\detokenize{my figs/a b.pdf}}" in snippet("my figs/a b.pdf", [[one]], FigureOptions())

@@ -45,8 +45,8 @@ def pages(parts: Parts, options: FigureOptions) -> list[Page]:
         if found := Composer(parts, replace(options, font_size=size)).fitted(wide):
             return found
     raise ConfigError(
-        f"figure: {len(parts.subjects)} photos with their words do not fit a page of {options.inches:g} x "
-        f"{options.tallest:g} inches; draw fewer words (words: content), or fewer photos"
+        f"figure: does not fit a page of {options.inches:g} x {options.tallest:g} inches; draw fewer words (words: "
+        "content), or fewer photos"
     )
 
 

@@ -30,7 +30,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # a quotation mark of its own needs an encoding that not every paper has
     **{char: f"\\{char}" for char in "{}$&#_%"},
 }
 
