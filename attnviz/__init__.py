@@ -16,6 +16,21 @@ from attnviz._version import __version__
 from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
+    from attnviz import (
+        adapters as adapters,
+        batch as batch,
+        captioner as captioner,
+        data as data,
+        errors as errors,
+        evaluate as evaluate,
+        evidence as evidence,
+        network as network,
+        photo as photo,
+        render as render,
+        trace as trace,
+        train as train,
+        zoo as zoo,
+    )
     from attnviz.adapters.hf import adapt
     from attnviz.adapters.watch import watch
     from attnviz.explain import explain
@@ -61,7 +76,21 @@ _HOMES = {
     "watch": "attnviz.adapters.watch",
 }
 
-_MODULES = ("adapters", "batch", "captioner", "data", "errors", "evaluate", "photo", "render", "trace", "train", "zoo")
+_MODULES = (
+    "adapters",
+    "batch",
+    "captioner",
+    "data",
+    "errors",
+    "evaluate",
+    "evidence",
+    "network",
+    "photo",
+    "render",
+    "trace",
+    "train",
+    "zoo",
+)
 """Public modules: `attnviz.batch.run(...)` works after `import attnviz`."""
 
 _MOVED = {

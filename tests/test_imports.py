@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "render": frozenset({"photo", "trace"}),
     "evidence": frozenset({"photo", "trace", "network", "explain", "render"}),
     "batch": frozenset({"explain", "render", "photo", "trace", "network"}),
+    "serve": frozenset({"explain", "render", "photo", "trace", "network"}),
     "evaluate": frozenset({"data", "explain", "trace", "photo", "network"}),
     "train": frozenset({"data", "photo", "captioner", "zoo"}),  # of zoo, bundled models to start from
 }
@@ -138,6 +141,20 @@ def test_the_rule_is_read_out_of_the_code(tmp_path: Path, monkeypatch: pytest.Mo
     assert breaches(package / "explain.py")
 
 
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_is_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 320
+
+
+@pytest.mark.parametrize("room", ["cli", "batch"])
+def test_the_map_of_a_room_names_its_modules(room: str) -> None:
+    told = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    modules = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
+    if room == "cli":  # the commands are listed as such
+        modules -= set(import_module("attnviz.cli").COMMANDS)
+    assert not {name for name in modules if not re.search(rf"\b{name}\b", told)}
+
+
 def test_no_import_circles() -> None:
     graph: dict[str, set[str]] = {}
     for path in files():
@@ -206,13 +223,22 @@ def test_explain_is_the_function_whatever_is_imported_first() -> None:
 
 
 def test_all_is_sorted_and_every_name_is_there() -> None:
-    assert attnviz.__all__ == sorted(attnviz.__all__)
-    for name in attnviz.__all__:
-        assert getattr(attnviz, name) is not None
+    # As ruff sorts (RUF022): constants, classes, the rest.
+    def rank(name: str) -> tuple[int, str]:
+        return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+    modules = [attnviz, *(import_module(f"attnviz.{name}") for name in attnviz._MODULES)]
+    for module in modules:
+        names = list(getattr(module, "__all__", ()))
+        assert names == sorted(names, key=rank), module
+        for name in names:
+            assert getattr(module, name) is not None
 
 
 def test_public_modules_are_reachable_after_the_plain_import() -> None:
     loaded_by("import attnviz\nattnviz.batch.run, attnviz.trace.Trace, attnviz.errors.ImageError, attnviz.photo.image")
+    loaded_by(f"import attnviz\nfor name in {attnviz._MODULES!r}: getattr(attnviz, name)")
+    assert {name for name in attnviz._MODULES if name in ALLOWED or name in LEAVES} == set(attnviz._MODULES)
 
 
 def test_public_names_can_be_imported_from_where_they_were_before_0_2() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from attnviz._version import __version__
 from attnviz.batch.listing import find
@@ -32,6 +32,7 @@ from attnviz.render.writers import mp4
 
 if TYPE_CHECKING:
     from attnviz.network import Hard, Map, View
+    from attnviz.render.options import PictureKeywords
 
 MOST_PROCESSES = 64
 
@@ -113,7 +114,7 @@ def run(
     threads: int | None = None,
     progress: Callable[[Progress], None] = lambda now: None,
     stop: threading.Event | None = None,
-    **drawing: Any,
+    **drawing: Unpack[PictureKeywords],
 ) -> Outcome:
     """Describes and draws all photos below a folder; what an earlier run has done is skipped.
 
@@ -143,7 +144,7 @@ def run(
     """
     start = time.monotonic()
     top, target = Path(folder), Path(out)
-    options = _checked(formats, drawing)
+    options = _checked(formats, dict(drawing))
     asked = Asked(text, prompt, beam, hard, seed, layers, heads, view, map)
     listed, left_out = find(top, target, glob, shard)
     networks = _networks(models)
@@ -167,7 +168,7 @@ def run(
             asked=asked,
             layer_rows=tuple(layer_rows),
             formats=tuple(formats),
-            drawing=drawing,
+            drawing=dict(drawing),
             size=options.size if isinstance(options.size, int) else None,
             settings=settings,
             max_pixels=max_pixels,

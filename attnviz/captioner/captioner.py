@@ -230,7 +230,7 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def write(self, values: Tensor, beam: int = BEAM, hard: Hard | None = None, seed: int = 0) -> list[Words]:
-        """The network's own sentences over E (B, N, C)."""
+        """The network's own sentences over E (B, N, C). Raises ModelError for a number of beams that cannot be."""
         if type(beam) is not int or not 1 <= beam <= MOST_BEAMS:
             raise ModelError(f"the number of beams must be a whole number from 1 to {MOST_BEAMS}, not {beam!r}")
         words, links = self.vocabulary.words, Links.of(self.vocabulary)
@@ -287,6 +287,9 @@ class Captioner(nn.Module):
 
         Image by image: where a row stands in a batch would change its last bits (see `search.CLOSE`), and no step is
         spent on padding. A copy lies in memory as any image alone would: kernels look at that too.
+
+        Raises:
+            ModelError: for a sentence without a word, where the decoder cannot write one.
         """
         if not self.one_by_one and not all(given):
             raise ModelError("the network wrote no word; it is not trained, or its checkpoint is damaged")

@@ -234,9 +234,9 @@ class Frame:
         A pixel counts by its centre. Where the picture is so small that no centre lies in what the model saw, the
         pixel at the middle of that does.
         """
-        size = self._picture(size)
-        mask = np.zeros(size, np.bool_)
-        mask[self._seen(0, size[0]), self._seen(1, size[1])] = True
+        height, width = self._picture(size)
+        mask = np.zeros((height, width), np.bool_)
+        mask[self._seen(0, height), self._seen(1, width)] = True
         return mask
 
     def upsample(self, grids: npt.ArrayLike, size: Size | None = None, cells: bool = False) -> npt.NDArray[np.float32]:
@@ -279,9 +279,8 @@ class Frame:
     @classmethod
     def from_dict(cls, fields: Any) -> Self:
         """A frame from what `to_dict` gave. Raises ConfigError on anything else."""
-        names = ("photo", "input", "grid", "resized", "offset")
-        if not isinstance(fields, dict) or set(fields) != set(names):
-            raise ConfigError(f"a frame has the fields {', '.join(names)}")
+        if not isinstance(fields, dict) or set(fields) != set(cls.__dataclass_fields__):
+            raise ConfigError(f"a frame has the fields {', '.join(cls.__dataclass_fields__)}")
         return cls(**fields)
 
     @property

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from attnviz._version import __version__
 from attnviz.errors import ConfigError
 from attnviz.photo.image import Photo, Source, load
 from attnviz.render.folder import Folder, output_errors, way_to
 from attnviz.render.names import endings
-from attnviz.render.options import DrawOptions, options_from
+from attnviz.render.options import DrawKeywords, DrawOptions, options_from
 from attnviz.render.parallel import ordered
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers import WRITERS, Job, Writer
@@ -32,7 +32,7 @@ def draw(
     formats: Sequence[str] = FORMATS,
     compare: Sequence[Trace] = (),
     photo_path: str | None = None,
-    **options: Any,
+    **options: Unpack[DrawKeywords],
 ) -> list[Path]:
     """Draws a trace into a folder: pictures and animations, `trace.npz` and `summary.json`.
 
@@ -86,7 +86,7 @@ def write(
     *,
     format: str = "gif",
     compare: Sequence[Trace] = (),
-    **options: Any,
+    **options: Unpack[DrawKeywords],
 ) -> None:
     """Draws a trace as one file, to a binary stream such as standard output.
 

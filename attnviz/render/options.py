@@ -7,7 +7,7 @@ import numbers
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from attnviz.errors import ConfigError
 from attnviz.limits import LEAST_SECONDS, MOST_SECONDS
@@ -23,6 +23,32 @@ if TYPE_CHECKING:
 SIZE = 1280
 
 Options = TypeVar("Options", bound="DataclassInstance")
+
+
+class PictureKeywords(TypedDict, total=False):
+    """The fields of DrawOptions, but `threads`, as keywords that editors complete and type checkers know."""
+
+    scale: str
+    style: str
+    cmap: str
+    opacity: float | None
+    cells: bool
+    regions: bool
+    labels: bool
+    pieces: bool
+    relative: bool
+    size: int | str | None
+    steps: str | Sequence[int] | None
+    duration: float
+    last: float
+    loop: bool
+    fade: float
+
+
+class DrawKeywords(PictureKeywords, total=False):
+    """The fields of DrawOptions as keywords; a test holds the two equal."""
+
+    threads: int | None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from attnviz.files import write_atomically
 from attnviz.render.drawing import write
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
 
     from attnviz.photo.image import Photo, Source
+    from attnviz.render.options import DrawKeywords
     from attnviz.trace import Trace
 
 HEIGHT = 860  # pixels
@@ -50,7 +51,7 @@ def show(
     *,
     compare: Sequence[Trace] = (),
     height: int = HEIGHT,
-    **options: Any,
+    **options: Unpack[DrawKeywords],
 ) -> View:
     """The page of a trace, for a notebook.
 

@@ -65,9 +65,9 @@ class Plugin:
 
     @contextmanager
     def named(self, what: str) -> Iterator[None]:
-        """Tells of what goes wrong inside in one line that names the package.
+        """Raises ModelError for what goes wrong inside: one line that names the package.
 
-        With ATTNVIZ_TRACEBACK set, as its author would, all of it is shown.
+        With ATTNVIZ_TRACEBACK set, as its author would, it is left as it is.
         """
         try:
             yield

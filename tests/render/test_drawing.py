@@ -283,7 +283,7 @@ def test_numbers_of_numpy_are_as_good_as_any(tmp_path: Path) -> None:
         "last": np.float64(1),
         "fade": np.int64(0),
     }
-    draw(made_up(), photo(), tmp_path, formats=["png"], size=np.int64(45), threads=np.int32(1), **numbers)
+    draw(made_up(), photo(), tmp_path, formats=["png"], size=np.int64(45), threads=np.int32(1), **numbers)  # type: ignore[arg-type]
     options = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["options"]
     assert [options[name] for name in (*numbers, "size")] == [0.5, 0.5, 1.0, 0.0, 45]
     with Image.open(tmp_path / "step-00-a.png") as image:

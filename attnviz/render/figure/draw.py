@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from attnviz.photo.image import Photo, load
 from attnviz.render.compare import check_words, names_of
 from attnviz.render.figure.boxes import outlines
 from attnviz.render.figure.compose import pages
-from attnviz.render.figure.options import HEIGHT, FigureOptions, inches
+from attnviz.render.figure.options import HEIGHT, FigureKeywords, FigureOptions, inches
 from attnviz.render.figure.page import Page, settings
 from attnviz.render.figure.panels import Subject, rows_for
 from attnviz.render.figure.sheet import Parts
@@ -29,7 +29,7 @@ def figure(
     boxes: Any = None,
     labels: Sequence[str] | None = None,
     titles: Sequence[str] | None = None,
-    **options: Any,
+    **options: Unpack[FigureKeywords],
 ) -> Page:
     """A figure: the photo and a panel for each word with the word above it, the sentence, and a numbered colour bar.
 
@@ -72,7 +72,7 @@ def figures(
     boxes: Any = None,
     labels: Sequence[str] | None = None,
     titles: Sequence[str] | None = None,
-    **options: Any,
+    **options: Unpack[FigureKeywords],
 ) -> list[Page]:
     """`figure` on as many pages as it takes: where a page would be higher than `height`, the next photo begins another.
 

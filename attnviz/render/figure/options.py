@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from attnviz.errors import ConfigError
 from attnviz.render.options import DrawOptions, check_flag
@@ -24,6 +24,29 @@ MOST_COLUMNS = 100
 HEIGHT = 9.0  # inches: what the text of a page of A4 or US letter takes at most
 CONTENT = ("content",)  # as `words`: those that carry the content
 PANEL = 8.0  # letters' heights: how wide a panel is, where nothing says how many columns there are
+
+
+class FigureKeywords(TypedDict, total=False):
+    """The fields of FigureOptions as keywords that editors complete and type checkers know; a test holds them equal."""
+
+    width: str | float
+    dpi: int
+    columns: int | None
+    font: str | None
+    font_size: float
+    scale: str
+    style: str
+    cmap: str
+    opacity: float | None
+    cells: bool
+    pieces: bool
+    relative: bool
+    steps: str | Sequence[int] | None
+    words: str | Sequence[str] | None
+    height: str | float
+    fit: bool
+    sentence: bool
+    difference: bool
 
 
 @dataclass(frozen=True)
