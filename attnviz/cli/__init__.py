@@ -2,7 +2,7 @@
 
 A command is a module of its name: it parses, calls one function of the other rooms, and tells what came of it.
 
-    on the way in    types: what an option's text means; options: those that commands share; choices: the names that they
+    on the way in    types: what an option means; options: those that commands share; choices: the names that they
                      accept; config: options from a file; shells: what the tab key offers
     what is named    photos, sources (networks), weights (attention of others), boxes, results (what was drawn before)
     at work          network: loads it meanwhile; progress: how far a long run is
