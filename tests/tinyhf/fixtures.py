@@ -1,4 +1,4 @@
-"""Tiny models of transformers, saved once a session and opened as users open theirs. Nothing is downloaded.
+"""Tiny models of transformers, on_disk once a session and opened as users open theirs. Nothing is downloaded.
 
 A plugin of the tests' conftest.py; transformers is imported when the first of its models is asked for.
 """
@@ -30,7 +30,7 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def saved(tmp_path_factory: pytest.TempPathFactory, no_network: None) -> Callable[[str], Path]:
+def on_disk(tmp_path_factory: pytest.TempPathFactory, no_network: None) -> Callable[[str], Path]:
     """The folder of a tiny model, by its builder's name."""
     from tinyhf.models import known, save
 
@@ -47,7 +47,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory, no_network: None) -> Callabl
 
 
 @pytest.fixture(scope="session")
-def opened(saved: Callable[[str], Path]) -> Callable[[str], Any]:
+def opened(on_disk: Callable[[str], Path]) -> Callable[[str], Any]:
     """The network of a tiny model, opened from its folder; one for all tests, which leave it as it is."""
     import attnviz
     from tinyhf.models import shorten
@@ -56,7 +56,7 @@ def opened(saved: Callable[[str], Path]) -> Callable[[str], Any]:
 
     def network(name: str) -> Any:
         if name not in kept:
-            kept[name] = attnviz.load_model(f"hf:{saved(name)}", device="cpu")
+            kept[name] = attnviz.load_model(f"hf:{on_disk(name)}", device="cpu")
             shorten(kept[name].model)
         return kept[name]
 

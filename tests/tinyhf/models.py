@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import transformers as hf
 
-from tinyhf.tokens import word_tokenizer
+from tinyhf.tokens import piece_tokenizer, word_tokenizer
 
 NEW = int(hf.__version__.split(".")[0]) >= 5
 ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
@@ -93,9 +93,9 @@ def build(name: str) -> tuple[Any, Any]:
     """(model, processor) of the name, seeded."""
     state = torch.get_rng_state()
     torch.manual_seed(0)
-    model, processor = BUILDERS[name]()
+    model, processor = pieces() if name == "pieces" else BUILDERS[name]()
     torch.set_rng_state(state)
-    return spread(model, SEEDS[name][0 if NEW else 1]), processor
+    return spread(model, SEEDS.get(name, (0, 0))[0 if NEW else 1]), processor
 
 
 def save(name: str, folder: Path) -> None:
@@ -167,6 +167,15 @@ def vit_gpt2() -> tuple[Any, Any]:
         vocab_size=VOCABULARY, n_embd=32, n_layer=3, n_head=4, n_positions=64, add_cross_attention=True, **ENDS
     )
     return pair(vit(), decoder), (squeezed(32, 48), word_tokenizer())
+
+
+def pieces() -> tuple[Any, Any]:
+    """As `vit_gpt2`, with a tokenizer that cuts words, and characters, into pieces."""
+    tokenizer = piece_tokenizer()
+    decoder = hf.GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=64, add_cross_attention=True, **ENDS
+    )
+    return pair(vit(), decoder), (squeezed(32, 48), tokenizer)
 
 
 @builder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import transformers as hf
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 WORDS = ("a", "dog", "runs", "over", "the", "grass", "user", "assistant", "what", "is", "this", "?", "describe")
@@ -43,3 +43,27 @@ def word_tokenizer(
         **({"extra_special_tokens": named} if named else {}),
         **({"extra_ids": 0} if old and kind == "T5" else {}),
     )
+
+
+SENTENCES = (
+    "a dog runs over the grass while children are watching it",
+    "ein Hündchen läuft über die Wiese, ja",
+    "一只狗在草地上奔跑",
+    "emoji 🐶 test",
+)
+
+
+def piece_tokenizer(words: int = 90) -> Any:
+    """A tokenizer of byte-level pieces, learned from `SENTENCES`."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=256 + len(SPECIAL) + words,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=list(SPECIAL),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    named = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return hf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)

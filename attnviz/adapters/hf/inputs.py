@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from attnviz.adapters.hf.families import Family
 
 
+LONG = 200
+"""Characters of another library's message that are handed on."""
+
+
 class Processor:
     """A model's processor, whatever its parts are.
 
@@ -117,7 +121,8 @@ class Processor:
 def first_line(error: BaseException) -> str:
     """What an exception of another library says, as one line."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return f"{lines[0] if lines else 'no reason given'} ({type(error).__name__})"
+    said = lines[0] if lines else "no reason given"
+    return f"{said if len(said) <= LONG else said[:LONG] + ' ...'} ({type(error).__name__})"
 
 
 def _part(parts: list[Any], name: str, is_one: Any) -> Any:

@@ -96,14 +96,14 @@ def _check_version() -> None:
 def _where(name: str) -> str:
     """The folder, or the id. Raises ModelError for what can be neither."""
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(f"{name}: holds no config.json, so it is no model of transformers; name its folder")
         return str(path)
-    if path.exists():
+    if name and path.exists():
         raise ModelError(f"{name}: is a file; give the folder of the model, with its config.json")
     if not _ID.fullmatch(name) or name.endswith("."):
-        raise ModelError(f"{name}: no such folder; check the path, or give an id such as hf:OWNER/MODEL")
+        raise ModelError(f"hf:{name}: no such folder; check the path, or give an id such as hf:OWNER/MODEL")
     return name
 
 

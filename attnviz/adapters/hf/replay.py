@@ -20,6 +20,7 @@ from attnviz.errors import ModelError
 LONGEST = 256
 """The most pieces that a model writes whose own configuration sets no limit."""
 
+SPARE = 2  # positions that some models (RoBERTa, BART) count from
 DEFAULT_LENGTH = 20  # what transformers puts where a configuration is silent, and means nothing by
 _STRATEGIES = ("penalty_alpha", "dola_layers", "prompt_lookup_num_tokens", "constraints", "force_words_ids")
 
@@ -95,7 +96,7 @@ def write(model: Any, writer: nn.Module, inputs: dict[str, Any], given: Sequence
         given: token ids to write instead, at least one.
     """
     pen = Pen(given)
-    limit = own_limit(writer) if given is None else {"max_new_tokens": len(given)}
+    limit = own_limit(writer, inputs) if given is None else {"max_new_tokens": len(given)}
     hook = writer.register_forward_hook(pen.hear)
     try:
         model.generate(**inputs, **_plain(writer), **limit, num_beams=1, logits_processor=LogitsProcessorList([pen]))
@@ -121,7 +122,7 @@ def search(model: Any, writer: nn.Module, inputs: dict[str, Any], beams: int, en
     found = model.generate(
         **inputs,
         **_plain(writer),
-        **own_limit(writer),
+        **own_limit(writer, inputs),
         num_beams=beams,
         logits_processor=LogitsProcessorList([start]),
     )
@@ -129,14 +130,28 @@ def search(model: Any, writer: nn.Module, inputs: dict[str, Any], beams: int, en
     return tokens[: next((place for place, token in enumerate(tokens) if token in ends), len(tokens))]
 
 
-def own_limit(writer: Any) -> dict[str, int]:
-    """The limit of length that a model's own generation configuration sets, or `LONGEST`, as `generate` takes it."""
+def own_limit(writer: Any, inputs: dict[str, Any]) -> dict[str, int]:
+    """The limit of length that a model's own generation configuration sets, as `generate` takes it.
+
+    Without one, `LONGEST`, or what the model has positions for.
+    """
     own = writer.generation_config
     if getattr(own, "max_new_tokens", None) is not None:
         return {"max_new_tokens": own.max_new_tokens}
     if getattr(own, "max_length", None) not in (None, DEFAULT_LENGTH):
         return {"max_length": own.max_length}
-    return {"max_new_tokens": LONGEST}
+    room = positions_left(writer, inputs)
+    return {"max_new_tokens": LONGEST if room is None else max(1, min(LONGEST, room))}
+
+
+def positions_left(writer: Any, inputs: dict[str, Any]) -> int | None:
+    """How many pieces a model has positions for, beside its prompt; None where there is no such limit."""
+    config = writer.config.get_text_config(decoder=True)
+    most = getattr(config, "max_position_embeddings", None)
+    if not isinstance(most, int):
+        return None
+    before = inputs.get("decoder_input_ids", inputs.get("input_ids"))
+    return most - SPARE - (1 if before is None else int(before.shape[1]))
 
 
 def _plain(writer: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from attnviz.adapters.hf.recorder import Recorder
-from attnviz.adapters.hf.replay import Written, search, write
+from attnviz.adapters.hf.replay import Written, positions_left, search, write
 from attnviz.errors import ModelError
 
 if TYPE_CHECKING:
@@ -100,6 +100,9 @@ def run(parts: Parts, asked: Run) -> Reading:
         ModelError: a head that is not there, or attention that is not what it should be.
     """
     given, inputs = asked.given, _on_device(asked.inputs, parts.model)
+    room = positions_left(parts.writer, inputs)
+    if given is not None and room is not None and len(given) > room:
+        raise ModelError(f"the given text has {len(given)} pieces, and this model takes {max(room, 0)}; give less")
     if given is None and asked.beams > 1:
         given = search(parts.model, parts.writer, inputs, asked.beams, parts.ends)
     every = sorted({layer for group in asked.layers for layer in group})

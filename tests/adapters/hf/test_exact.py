@@ -19,11 +19,11 @@ from attnviz.photo.image import load
 LOOSE = {"qwen3_5": 1e-5}  # its linear layers sum in another order
 
 
-def eager(opened: Callable[[str], Any], saved: Callable[[str], Any], name: str) -> Any:
+def eager(opened: Callable[[str], Any], on_disk: Callable[[str], Any], name: str) -> Any:
     """The same model, opened by the library, with its eager kernel in all parts."""
     kind = type(opened(name).model)
     with quiet():
-        model = kind.from_pretrained(saved(name), attn_implementation="eager").eval()
+        model = kind.from_pretrained(on_disk(name), attn_implementation="eager").eval()
     shorten(model)
     return model
 
@@ -63,10 +63,10 @@ def compare(network: Any, trace: Any, expected: tuple[Any, Any, Any], name: str)
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_librarys_own_weights(
-    name: str, opened: Callable[[str], Any], saved: Callable[[str], Any], noise: np.ndarray
+    name: str, opened: Callable[[str], Any], on_disk: Callable[[str], Any], noise: np.ndarray
 ) -> None:
     network, photo = opened(name), load(noise)
-    model = eager(opened, saved, name)
+    model = eager(opened, on_disk, name)
     prepared = network.prepare(photo)
     with quiet():
         plain = network.model.generate(**prepared.inputs.inputs, do_sample=False, num_beams=1)[0].tolist()

@@ -78,8 +78,8 @@ def image_tokens(network: Any, name: str, prepared: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_a_spot_lights_the_cell_where_it_is(name: str, saved: Callable[[str], Any]) -> None:
-    network = load_model(saved(name))
+def test_a_spot_lights_the_cell_where_it_is(name: str, on_disk: Callable[[str], Any]) -> None:
+    network = load_model(on_disk(name))
     assert alone(network.model, name) > 0
     for size in SHAPES:
         grey = np.zeros((*size, 3), np.uint8)
