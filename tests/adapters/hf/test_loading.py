@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ def test_versions_of_transformers(monkeypatch: pytest.MonkeyPatch, on_disk: OnDi
         refused(name, rf"transformers {version} is {match}.*pip install 'attnviz\[hf\]'")
 
     def absent(package: str) -> str:
-        raise loading.PackageNotFoundError
+        raise PackageNotFoundError
 
     monkeypatch.setattr(loading, "version", absent)
     refused(name, r"need the package transformers; pip install 'attnviz\[hf\]'")
