@@ -20,7 +20,7 @@ format:  ## put the code into the style that quality checks
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-bench:  ## compare the speed of drawing and starting with other libraries
+bench:  ## compare the speed with other libraries, and measure whether every word is seen
 	$(PYTHON) tests/benchmarks
 
 fuzz:  ## have every reader read 20,000 damaged files

@@ -69,7 +69,7 @@ def test_results_mirror_the_tree_and_are_those_of_draw(
         assert saved.caption == record["caption"]
         np.testing.assert_allclose(saved.weights, trace.weights, atol=1e-5)
         # Of a photo without a path, as the drawing processes get it: nothing tells the way to it.
-        attnviz.draw(saved, load(folder / path), tmp_path / "drawn", size=48)
+        attnviz.draw(saved, load(folder / path), tmp_path / "drawn", size=48, formats=OPTIONS["formats"])
         assert tree(tmp_path / "drawn") == tree(results)
         shutil.rmtree(tmp_path / "drawn")
         assert record["sha256"] == hashlib.sha256((folder / path).read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Speed beside other libraries: `make bench`, or `python tests/benchmarks`.
+"""Speed beside other libraries, and whether every word is seen: `make bench`, or `python tests/benchmarks`.
 
 One photo of 1280x853 and 20 steps. All contenders take turns, several rounds of it, and medians are compared: so a
 busy machine slows all of them alike. Peers that are not installed are named and left out.
