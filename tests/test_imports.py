@@ -198,6 +198,7 @@ def loaded_by(code: str) -> set[str]:
         ("attnviz.photo.frame", {"PIL", "torch", "matplotlib"}),
         ("attnviz.trace", {"PIL", "torch", "matplotlib"}),
         ("attnviz.render", {"torch", "torchvision", "matplotlib"}),
+        ("attnviz.adapters.show_attend_tell", {"PIL", "torch", "torchvision", "matplotlib", "safetensors"}),
         ("attnviz.batch.worker", {"torch", "torchvision", "matplotlib", "rich"}),
         ("attnviz.cli", {"numpy", "PIL", "torch", "matplotlib"}),
     ],

@@ -7,6 +7,7 @@ The names of the classes and of their parts are what a checkpoint holds; their m
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -242,6 +243,6 @@ def save(model: Tutorial, path: Path, legacy: bool = False, module: str = "model
         "decoder_optimizer": model.optimisers[1],
         **changes,
     }
-    with called_models(module):
+    with called_models(module), warnings.catch_warnings(action="ignore"):  # the older container looks for the source
         torch.save(state, path, _use_new_zipfile_serialization=not legacy)
     return path

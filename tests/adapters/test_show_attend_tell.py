@@ -9,6 +9,7 @@ import pickle
 import re
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -217,7 +218,7 @@ def test_checkpoints_of_torch_before_0_4(network: Tutorial, wordmap: Path, blots
     module = ModuleType("old")
     module.__dict__.update(Pickler=Old, dump=pickle.dump)
     state = {"epoch": 1, "encoder": network.encoder, "decoder": network.decoder}
-    with called_models():
+    with called_models(), warnings.catch_warnings(action="ignore"):
         torch.save(state, tmp_path / "c.pth", module, _use_new_zipfile_serialization=False)
     assert b"_rebuild_tensor\n" in (tmp_path / "c.pth").read_bytes()
     convert(tmp_path / "c.pth", wordmap, tmp_path / "m.safetensors")
