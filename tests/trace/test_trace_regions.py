@@ -142,6 +142,7 @@ def test_the_file_of_boxes(tmp_path: Path, pixels: np.ndarray) -> None:
     found = json.loads((tmp_path / "out" / "boxes.json").read_text())
     assert [(image["width"], image["height"]) for image in found["images"]] == [(60, 40)]
     assert {category["id"]: category["name"] for category in found["categories"]} == {1: "a", 2: "dog"}
+    assert found["info"]["relative"] is False
     boxes: Any = found["annotations"]
     assert [(one["id"], one["image_id"], one["category_id"], one["bbox"], one["step"]) for one in boxes] == [
         (1, 1, 1, [15, 10, 15, 10], 0),

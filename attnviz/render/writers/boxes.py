@@ -60,6 +60,7 @@ def contents(pictures: Pictures) -> dict[str, Any]:
         "info": {
             "description": f"where the words look: regions that hold {SHARE:.0%} of each word's weight",
             "caption": trace.caption,
+            "relative": pictures.options.relative,
             "attnviz": __version__,
         },
         "images": [{"id": 1, "file_name": pictures.name, "width": width, "height": height}],
