@@ -213,3 +213,16 @@ def test_the_range_of_versions_is_one() -> None:
     oldest, newest = ".".join(map(str, loading.OLDEST)), loading.NEWEST
     assert f'"transformers>={oldest}.1,<{newest[0]}.{newest[1] + 1}"' in project
     assert f"transformers=={oldest}.1" in script
+
+
+def test_the_guide_has_a_row_for_each_family() -> None:
+    from attnviz.adapters.hf.families import FAMILIES
+
+    guide = (Path(attnviz.__file__).parent / "guide" / "any-model.md").read_text(encoding="utf-8")
+    table = guide.split("## Families\n")[1].split("\n\n")[0].strip()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert [row[0].split(" (")[0] for row in rows] == [family.name for family in FAMILIES]
+    for row, family in zip(rows, FAMILIES, strict=True):
+        assert ("encoder" in row[1]) == family.crossed
+        assert row[3] == (f"`{family.prompt}`" if family.prompt else "the model writes from its start")
+        assert ("tiles" in row[2]) == (family.layout in ("tiles", "packed", "squares"))
