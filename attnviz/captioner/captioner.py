@@ -106,6 +106,8 @@ class Captioner(nn.Module):
 
         Image by image, so that what one gets cannot depend on the others; on a CPU that is no slower.
         """
+        if self.one_by_one:  # all threads on one image round as the original does
+            return torch.cat([self._encode(image) for image in pixels])
         with side_by_side(self.device) as each:
             return torch.cat(each(self._encode, pixels))
 
