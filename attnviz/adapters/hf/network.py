@@ -64,7 +64,9 @@ class HuggingFace:
                 f"{name}: attention cannot be read beside the kernel {kernel}; load the model with "
                 "attn_implementation='sdpa'"
             )
-        self._places: dict[str | None, Places] = {}
+        # Where the photo lies does not depend on the words, so any prompt will do.
+        merge = getattr(getattr(model.config, "vision_config", None), "spatial_merge_size", 1)
+        self._places = Places(lambda picture: self.processor(picture, family.prompt), merge)
 
     @property
     def mode(self) -> None:
@@ -116,7 +118,7 @@ class HuggingFace:
 
         prompt = self.family.prompt if asked.prompt is None else asked.prompt
         inputs = self.processor(Image.fromarray(photo.pixels), prompt)
-        places = [] if self.family.layout == "listed" else self._places_for(prompt).of(photo.size)
+        places = [] if self.family.layout == "listed" else self._places.of(photo.size)
         layout = layout_of(Seen(self.family, self.model.config, photo.size, inputs, places))
         size = sum(value.nbytes for value in inputs.values())
         frame = layout.chosen(asked.view).frame
@@ -171,11 +173,6 @@ class HuggingFace:
             )
             for name, (weights, on_image) in zip(layers, reading.maps, strict=True)
         ]
-
-    def _places_for(self, prompt: str | None) -> Places:
-        """One for all prompts: where the photo lies does not depend on the words."""
-        merge = getattr(getattr(self.model.config, "vision_config", None), "spatial_merge_size", 1)
-        return self._places.setdefault(None, Places(lambda picture: self.processor(picture, prompt), merge))
 
     def _layers(self, text: str) -> list[int]:
         """The numbers of the layers that are meant. Raises ModelError."""

@@ -115,7 +115,7 @@ def test_the_frame_is_measured_to_less_than_half_a_pixel(name: str, opened: Call
     for size in (*SHAPES, (61, 300)):
         prepared = network.prepare(load(np.zeros((*size, 3), np.uint8)))
         assert prepared.frame.photo == size
-        for places in network._places.values():
-            shown = [place for place in places.of(size) if place is not None]
+        if network.family.layout != "listed":  # Pix2Struct's photo is stretched to whole patches, and not measured
+            shown = [place for place in network._places.of(size) if place is not None]
             assert shown
             assert max(place.residual for place in shown) < 0.5
