@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+LONGEST = 900
+"""Characters of a message."""
+
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
 
 
@@ -22,11 +25,23 @@ def one_line(text: str) -> str:
     )
 
 
+def shortened(text: str) -> str:
+    """`text` without its middle, where it is longer than anybody reads: files may hold names of a million letters."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST * 2 // 3]} ... {text[-LONGEST // 4 :]}"  # how to mend it stands at the end
+
+
+def counted(number: int, what: str, several: str | None = None) -> str:
+    """`1 word`, `2 words`; `several` for a plural that is not made with an s."""
+    return f"{number:,} {what if number == 1 else several or what + 's'}"
+
+
 class AttnvizError(Exception):
     """What attnviz says when it cannot do as asked: `str(error)` is one line, fit to be shown to the user."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message))
+        super().__init__(shortened(one_line(shortened(message))))
 
 
 class ImageError(AttnvizError):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from attnviz.batch.names import ENDING, result_folders
 from attnviz.errors import ConfigError, DataError
+from attnviz.files import absent, composed, is_folder
 from attnviz.photo.kinds import LIKE_PHOTOS, SUFFIXES
 
 
@@ -32,14 +33,21 @@ class Listed:
 
 
 class Found(NamedTuple):
-    """What a folder holds: photos, and the paths of files that look like photos but were not asked for."""
+    """What a folder holds.
+
+    Attributes:
+        photos: those that are asked for, in the order of their paths.
+        left_out: the paths of files that look like photos but were not asked for.
+        present: the paths of all files, asked for or not, and of the folders that cannot be read.
+    """
 
     photos: list[Listed]
     left_out: tuple[str, ...]
+    present: frozenset[str]
 
 
 def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int] = (1, 1)) -> Found:
-    """The photos below a folder, in the order of their paths.
+    """The photos below a folder.
 
     Hidden files and folders are left out, and so are `out` and folders of results. Links are followed, but no folder is
     read twice, so a link in a circle does no harm; a folder is called by its own path rather than by a link's. A link
@@ -59,11 +67,10 @@ def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int
     number, count = shard
     if not 1 <= number <= count:
         raise ConfigError(f"shard: {number}/{count} is no part of a whole; give I/N with I from 1 to N")
-    if not folder.is_dir():
-        reason = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise DataError(
-            f"{folder}: {reason}; name a folder of photos" + (", or use 'attnviz render'" * folder.exists())
-        )
+    if not is_folder(folder):
+        if os.path.lexists(folder):
+            raise DataError(f"{folder}: is a file, not a folder; name a folder of photos, or use 'attnviz render'")
+        raise DataError(f"{folder}: {absent(folder, 'folder', 'name a folder of photos')}")
     if out.exists() and out.samefile(folder):
         raise ConfigError(
             f"{out}: is the folder of the photos; give another for the results, such as {out / 'results'}"
@@ -82,6 +89,7 @@ def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int
     return Found(
         [one for one in listed if part(one.path, count) == number],
         tuple(path for path in others if part(path, count) == number),
+        frozenset((*files, *errors)),
     )
 
 
@@ -101,7 +109,8 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a relative path matches a pattern.
 
     A pattern without "/" looks at the file's name, in every folder. * stands for any characters of a name, ** for any
-    folders, ? for one character, [ab] for one of a few, {jpg,png} for one of several words.
+    folders, ? for one character, [ab] for one of a few, {jpg,png} for one of several words. Letters with marks are the
+    same in each of their Unicode forms.
 
     Raises:
         ConfigError: brackets without an end, or no pattern at all.
@@ -111,12 +120,12 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     if "/" not in pattern:
         pattern = "**/" + pattern
     try:
-        expression = re.compile(_translate(pattern), re.DOTALL)
+        expression = re.compile(_translate(composed(pattern)), re.DOTALL)
     except re.error as error:
         raise ConfigError(
             f"glob: {pattern!r} is no pattern ({error}); write one such as '2024/**/*.{{jpg,png}}'"
         ) from error
-    return lambda path: expression.fullmatch(path) is not None
+    return lambda path: expression.fullmatch(composed(path)) is not None
 
 
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[(?P<not>!?)(?P<set>\]?[^\]]*)\]|[{},]|.", re.DOTALL)

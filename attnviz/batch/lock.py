@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from attnviz.errors import OutputError
+from attnviz.files import saved, unable
 from attnviz.render.folder import output_errors
 
 PATIENCE = 3.0  # seconds: the drawing processes of a run that was killed may take a moment to notice
@@ -33,6 +34,8 @@ class Lock:
         self._out, self._shard = out, shard
         self._path = out / f".attnviz-{shard[0]}-of-{shard[1]}.lock"
         self._file: IO[str] | None = None
+        self.remarks: list[str] = []
+        """What the file system lacks, that is of use to know."""
 
     @property
     def descriptor(self) -> int | None:
@@ -40,7 +43,7 @@ class Lock:
         return None if self._file is None or os.name == "nt" else self._file.fileno()
 
     def __enter__(self) -> Self:
-        with output_errors(self._path):
+        with output_errors(self._out):  # not the lock's own name, which is hidden and says nothing to anybody
             file = self._acquire()
         try:
             self._refuse_other_sizes()
@@ -51,6 +54,8 @@ class Lock:
         file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()
+        if not saved(file.fileno()):
+            self.remarks.append(f"{self._out}: this file system does not tell when it has saved a file")
         self._file = file
         return self
 
@@ -63,7 +68,11 @@ class Lock:
         deadline = time.monotonic() + PATIENCE
         while True:
             file = self._path.open("a+", encoding="ascii")
-            if _try_lock(file):
+            locked = _try_lock(file)
+            if locked is None:
+                self.remarks.append(f"{self._out}: this file system has no locks; let no other run write here")
+                return file
+            if locked:
                 # Between opening and locking, its former holder may have removed the file: then it locks nothing.
                 with suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
@@ -86,12 +95,14 @@ class Lock:
             if match is None or int(match[2]) == self._shard[1]:
                 continue
             with suppress(FileNotFoundError), path.open("r+", encoding="ascii") as file:
-                if not _try_lock(file):
+                locked = _try_lock(file)
+                if locked is False:
                     raise OutputError(
                         f"{self._out}: a run with --shard {match[1]}/{match[2]} is writing here; wait for its end, or "
                         "give the same number of shards"
                     )
-                path.unlink(missing_ok=True)
+                if locked:
+                    path.unlink(missing_ok=True)
 
     def _release(self, file: IO[str]) -> None:
         with suppress(OSError):
@@ -99,7 +110,8 @@ class Lock:
         file.close()
 
 
-def _try_lock(file: IO[str]) -> bool:
+def _try_lock(file: IO[str]) -> bool | None:
+    """Whether the file is locked by us now, or by another (False); None where the file system has no locks."""
     if os.name == "nt":
         import msvcrt
 
@@ -114,4 +126,8 @@ def _try_lock(file: IO[str]) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if unable(error):
+            return None
+        raise
     return True

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from attnviz.errors import OutputError
+from attnviz.files import saved
 from attnviz.render.folder import output_errors
 
 if TYPE_CHECKING:
@@ -74,17 +75,9 @@ class Record:
             values = json.loads(line)
             lists = {"files": tuple(values["files"]), "remarks": tuple(values.get("remarks", ()))}
             record = cls(**{**values, **lists})
-        except (ValueError, TypeError, KeyError, RecursionError):
+            return record if _sound(record) else None
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None
-        texts = [
-            record.path,
-            record.state,
-            *record.files,
-            *record.remarks,
-            *([record.folder] if record.state == DONE else []),
-        ]
-        sound = record.state in (DONE, FAILED) and all(isinstance(text, str) for text in texts)
-        return record if sound else None
 
     def to_line(self) -> bytes:
         """One line, in ASCII: names that hold line breaks, or bytes that are no text, come back as they were."""
@@ -92,6 +85,27 @@ class Record:
 
 
 FIELDS = tuple(field.name for field in fields(Record))
+
+
+def _sound(record: Record) -> bool:
+    """Whether all fields hold what they should: the file may have been edited, or be another program's."""
+    texts = (record.caption, record.folder, record.sha256, record.summary, record.settings, record.error)
+    numbers = (record.probability, record.entropy, record.seconds)
+    places = [record.path, *([record.folder] if record.state == DONE else [])]
+    return (
+        record.state in (DONE, FAILED)
+        and all(isinstance(text, str | None) for text in texts)
+        and all(isinstance(text, str) for text in (*record.files, *record.remarks))
+        and all(number is None or (type(number) in (int, float) and math.isfinite(number)) for number in numbers)
+        and all(type(number) in (int, type(None)) for number in (record.size, record.mtime_ns))
+        and all(map(_inside, places))
+        and all(_inside(name) and "/" not in name for name in record.files)
+    )
+
+
+def _inside(path: str | None) -> bool:
+    """Whether a path, with "/" between its parts, stays in the folder that it is relative to."""
+    return isinstance(path, str) and "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
 
 
 def manifest_name(shard: tuple[int, int]) -> str:
@@ -167,11 +181,15 @@ class Manifest:
         self.records[record.path] = record
         self._unsaved = True
 
-    def finish(self, listed: Collection[str]) -> None:
-        """Leaves one line for each photo, by path. Failures of photos that are gone are forgotten."""
+    def finish(self, present: Collection[str]) -> None:
+        """Leaves one line for each photo, by path. Failures of photos that are gone are forgotten.
+
+        Args:
+            present: the paths of all files that there are, also of those that this run was not asked for.
+        """
         self.close()
-        listed = set(listed)
-        self.records = {path: record for path, record in self.records.items() if record.state == DONE or path in listed}
+        records = self.records.items()
+        self.records = {path: record for path, record in records if record.state == DONE or path in present}
         self._rewrite()
 
     def close(self) -> None:
@@ -190,7 +208,7 @@ class Manifest:
             if self._unsaved:
                 self._unsaved = False
                 with suppress(OSError):  # a disk that fails here fails the next write too
-                    os.fsync(self._descriptor)
+                    saved(self._descriptor)
 
     def _rewrite(self) -> None:
         self._replace(self.path, lines(self.records))

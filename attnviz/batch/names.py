@@ -6,15 +6,13 @@ safe on every system are mended, and get a few digits of their own hash, so that
 
 from __future__ import annotations
 
-import hashlib
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
+from attnviz.files import NAME_BYTES, composed, hashed
+
 ENDING = "-attention"
-MAX_BYTES = 255  # of a file's name, on nearly every file system
-DIGITS = 8  # of the hash
 # What a name may not hold or be on one system or another: separators and wildcards, controls, bytes that are no text,
 # a leading dash (an option) or blank, a blank or dot at the end, and the names of devices.
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^[-\s]|[.\s]$')
@@ -46,20 +44,17 @@ def _safe(name: str, ending: str) -> str:
     mended = _UNSAFE.sub("_", name)
     if _DEVICE.fullmatch(mended):
         mended = f"_{mended}"
-    if mended == name and len(f"{name}{ending}".encode()) <= MAX_BYTES:
+    if mended == name and len(f"{name}{ending}".encode()) <= NAME_BYTES:
         return name + ending
     return _hashed(mended + ending, name)
 
 
 def _hashed(folder: str, of: str) -> str:
     """The folder with digits of a hash in the last part of its name, which is cut where it would be too long."""
-    digest = hashlib.sha256(of.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
     above, slash, name = folder.rpartition("/")
     ending = ENDING if name.endswith(ENDING) else ""
-    tail = f"-{digest}{ending}"
-    kept = name.removesuffix(ending).encode()[: MAX_BYTES - len(tail)].decode(errors="ignore")
-    return f"{above}{slash}{kept}{tail}"
+    return f"{above}{slash}{hashed(name.removesuffix(ending), ending, of)}"
 
 
 def _key(path: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+    return composed(composed(path).casefold())

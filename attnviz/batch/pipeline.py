@@ -22,7 +22,7 @@ from attnviz.batch.jobs import Answer, Job, errno_of
 from attnviz.batch.manifest import DONE, FAILED, Record, entropy, probability
 from attnviz.batch.place import place
 from attnviz.batch.work import BATCH, Item, Work, bytes_of, decode, described, why
-from attnviz.errors import AttnvizError, OutputError
+from attnviz.errors import AttnvizError, OutputError, one_line
 
 if TYPE_CHECKING:
     from attnviz.batch.listing import Listed
@@ -229,7 +229,9 @@ class Pipeline:
         if answer.errno in HOPELESS:
             raise OutputError(f"{self._work.out}: {answer.error}")
         if answer.error is not None:
-            self._fail(item, answer.error)
+            # In the words of the one that drew it, which only knows the hidden folder where results are made.
+            drawn, meant = (one_line(str(path)) for path in (self._staged(item), self._work.out / item.photo.folder))
+            self._fail(item, answer.error.replace(drawn, meant))
             return
         try:
             place(self._staged(item), self._work.out / item.photo.folder, answer.files)

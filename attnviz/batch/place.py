@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from attnviz.errors import OutputError
+from attnviz.files import saved
 from attnviz.render.folder import SUMMARY, Folder, output_errors
 from attnviz.render.names import is_ours
 
@@ -62,7 +62,7 @@ class Staging:
         self.path = path
 
     def __enter__(self) -> Staging:
-        with output_errors(self.path):
+        with output_errors(self.path.parent):  # it is hidden, and its own name says nothing to anybody
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.mkdir(exist_ok=True)
         return self
@@ -77,5 +77,5 @@ class Staging:
             with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                saved(file.fileno())
             temporary.replace(path)

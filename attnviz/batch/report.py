@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attnviz.batch.gallery import write_gallery
+from attnviz.batch.gallery.cards import percent
 from attnviz.batch.manifest import Record, everything
 from attnviz.errors import one_line
 
 GALLERY, TABLE = "index.html", "captions.csv"
 
 COLUMNS = ("path", "state", "caption", "probability", "entropy", "folder", "error")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet take a cell for a formula
+KEY = "key"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what makes a spreadsheet take a cell for a formula
 
 
 def write_report(
@@ -50,12 +52,20 @@ def table(records: Sequence[Record]) -> bytes:
     """The records as CSV in UTF-8, with a mark for programs that would guess otherwise.
 
     A cell that a spreadsheet would take for a formula gets an apostrophe in front: a file may be called `=1+1.jpg`.
+    The last column is the path, percent-encoded, which never needs one, and is for programs to join tables by.
     """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(getattr(record, column)) for column in COLUMNS] for record in records)
+    writer.writerow((*COLUMNS, KEY))
+    for record in records:
+        writer.writerow([*(_cell(getattr(record, column)) for column in COLUMNS), key(record.path)])
     return text.getvalue().encode("utf-8-sig")
+
+
+def key(path: str) -> str:
+    """A path in characters that no program takes for anything else; `urllib.parse.unquote` gives it back."""
+    encoded = percent(path)
+    return "%2D" + encoded[1:] if encoded.startswith("-") else encoded
 
 
 def _cell(value: object) -> str:

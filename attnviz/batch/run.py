@@ -22,7 +22,8 @@ from attnviz.batch.place import Staging
 from attnviz.batch.plan import left_to_do
 from attnviz.batch.report import write_report
 from attnviz.batch.work import Work
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, OutputError
+from attnviz.files import spelled, unfit
 from attnviz.network import Asked, Network
 from attnviz.photo.image import MAX_PIXELS
 from attnviz.render import WRITERS, DrawOptions
@@ -49,6 +50,7 @@ class Progress:
         done, failed: by this run.
         record: what became of the photo that is just finished; None at the beginning, and for the gallery.
         gallery: how many photos the gallery has by now, once all are finished.
+        remarks: at the beginning, what should be known of the place, such as that its file system has no locks.
     """
 
     total: int
@@ -57,6 +59,7 @@ class Progress:
     failed: int = 0
     record: Record | None = None
     gallery: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
@@ -143,10 +146,12 @@ def run(
             to, or a full disk. What is done by then counts in the next run.
     """
     start = time.monotonic()
-    top, target = Path(folder), Path(out)
+    top, target = spelled(folder), Path(out)
+    if (reason := unfit(target)) is not None:
+        raise OutputError(f"{target}: {reason}; choose another folder")
     options = _checked(formats, dict(drawing))
     asked = Asked(text, prompt, beam, hard, seed, layers, heads, view, map)
-    listed, left_out = find(top, target, glob, shard)
+    listed, left_out, present = find(top, target, glob, shard)
     networks = _networks(models)
     for network in networks:
         network.check(asked)  # says so once, and not for each photo
@@ -175,10 +180,10 @@ def run(
             processes=min(threads or _cpus(), MOST_PROCESSES, max(1, len(todo))),
         )
         pipeline = Pipeline(work, todo, manifest.append, stop, lock.descriptor)
-        now = Progress(len(listed), len(listed) - len(todo))
+        now = Progress(len(listed), len(listed) - len(todo), remarks=tuple(lock.remarks))
         now, failures = _follow(pipeline, now, progress)
         if now.left == 0:
-            manifest.finish({one.path for one in listed})
+            manifest.finish(present)
         page = None
         if report:
 
@@ -201,7 +206,7 @@ def _follow(pipeline: Pipeline, now: Progress, progress: Callable[[Progress], No
             if record.error is not None:
                 failures[record.path] = record.error
             done, failed = now.done + (record.error is None), now.failed + (record.error is not None)
-            now = replace(now, done=done, failed=failed, record=record)
+            now = replace(now, done=done, failed=failed, record=record, remarks=())
             progress(now)
     return now, failures
 

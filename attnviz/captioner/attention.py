@@ -207,7 +207,7 @@ class Concat(Attention):
         # Wc [E_i ; d] = We E_i + Wd d: kept in two halves, so that each is computed once per cell and once per query.
         self.We = nn.Linear(channels, width, bias=False)
         self.Wd = nn.Linear(state, width, bias=False)
-        self.w = nn.Parameter(torch.empty(width).uniform_(-1, 1) / math.sqrt(width))
+        self.w = nn.Parameter(torch.empty(width).uniform_(-1, 1).div_(math.sqrt(width)))
 
     def keys(self, values: Tensor) -> Tensor:
         return self.We(values)  # type: ignore[no-any-return]

@@ -14,17 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from attnviz.captioner.blank import blank, is_blank
 from attnviz.captioner.captioner import Captioner
 from attnviz.captioner.config import ModelConfig
-from attnviz.captioner.header import parse, unreadable
+from attnviz.captioner.encoder import own_prefix
+from attnviz.captioner.header import opened, parse, read_meta
 from attnviz.captioner.stored import Stored, header, write_tensors
 from attnviz.captioner.vocabulary import Vocabulary
 from attnviz.errors import ModelError
+from attnviz.files import is_file, spelled
 
 _BACKBONE = "backbone."
+
+NUMBERS = ("F16", "BF16", "F32", "F64", "I64")
+"""The types of numbers that weights may have; the last are those that some of torchvision's networks count with."""
 
 
 def save_checkpoint(
@@ -51,7 +56,8 @@ def save_checkpoint(
         own = {
             key.removeprefix(_BACKBONE): value for key, value in model.state_dict().items() if key.startswith(_BACKBONE)
         }
-        if own.keys() != shared.keys() or not all(torch.equal(own[key].half(), shared[key]) for key in own):
+        own, shared = _halves(own), _halves(shared)
+        if own.keys() != shared.keys() or not all(torch.equal(own[key], shared[key]) for key in own):
             raise ModelError(f"{Path(encoder).name}: holds another backbone than the model has")
         meta["encoder"] = {"file": Path(encoder).name, "sha256": _sha256(Path(encoder))}
     _write(path, _halves(tensors), meta)
@@ -65,38 +71,72 @@ def save_encoder(model: Captioner, path: str | Path) -> None:
 def load_checkpoint(path: str | Path) -> Captioner:
     """Rebuilds the model that `path` holds, on the CPU, ready to describe images.
 
+    What the header asks for is compared with the names and shapes of the tensors before any memory is taken for it.
+
     Raises:
         ModelError: for a missing or damaged file, one of another program or of a later version, or a shared encoder
             file that is missing or has changed.
     """
-    path = Path(path)
-    meta, tensors = _read(path)
+    path = spelled(path)
+    meta = read_meta(path)
     try:
-        config, vocabulary = ModelConfig.from_dict(meta["config"]), Vocabulary(tuple(meta["vocabulary"]))
-        # Not on torch's meta device, although that would save drawing the random weights (0.07 s): it imports torch's
-        # whole symbolic machinery (1.5 s).
-        model = Captioner(config, vocabulary, str(meta["name"]))
-        if shared := meta.get("encoder"):
-            beside = path.parent / Path(shared["file"]).name
-            if not beside.is_file():
-                raise ModelError(
-                    f"{path.name}: its encoder file {beside.name} is not beside it; put both into one folder"
-                )
-            if _sha256(beside) != shared["sha256"]:
-                raise ModelError(
-                    f"{path.name}: {beside.name} beside it is not the encoder it was trained with; fetch both anew"
-                )
-            tensors |= {_BACKBONE + key: value for key, value in _read(beside)[1].items()}
+        if not isinstance(meta["name"], str) or not all(isinstance(word, str) for word in meta["vocabulary"]):
+            raise TypeError("name and words must be text")
+        parts = (ModelConfig.from_dict(meta["config"]), Vocabulary(tuple(meta["vocabulary"])), meta["name"])
+        files = {path: ""}
+        if meta.get("encoder"):
+            files[_encoder_beside(path, meta["encoder"])] = _BACKBONE
+        shapes = {prefix + key: shape for file, prefix in files.items() for key, shape in _shapes(file).items()}
+        # Torchvision's networks take seconds to be built, if no memory: only where the file has such a one.
+        if not any(key.startswith(_BACKBONE + own_prefix(parts[0].backbone)) for key in shapes):
+            raise ModelError(f"holds no backbone of the kind {parts[0].backbone}; fetch it anew")
+        with blank():
+            model = Captioner(*parts)
+        _compare({key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}, shapes)
+        tensors = {prefix + key: value for file, prefix in files.items() for key, value in _read(file)[1].items()}
         # assign: the tensors just read become the parameters, so that nothing is initialised or copied in vain.
-        model.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
+        kinds = {key: tensor.dtype for key, tensor in model.state_dict().items()}
+        model.load_state_dict({key: value.to(kinds[key]) for key, value in tensors.items()}, assign=True)
+        if is_blank(model):  # some of torchvision's networks hold numbers that no file has
+            model = Captioner(*parts)
+            model.load_state_dict(tensors)
     except ModelError as error:
         named = str(error) if path.name in str(error) else f"{path.name}: {error}"
         raise ModelError(named) from error
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError) as error:
         # Torch says what is missing from the second line on.
         told = " ".join(str(error).split())
         raise ModelError(f"{path.name}: not a whole attnviz checkpoint: {told[:200]}") from error
     return model.eval().requires_grad_(False)
+
+
+def _encoder_beside(path: Path, shared: Mapping[str, Any]) -> Path:
+    """The file of the backbone that a checkpoint shares with others. Raises ModelError where it is not the one."""
+    beside = path.parent / Path(shared["file"]).name
+    if not is_file(beside):
+        raise ModelError(f"{path.name}: its encoder file {beside.name} is not beside it; put both into one folder")
+    if _sha256(beside) != shared["sha256"]:
+        raise ModelError(
+            f"{path.name}: {beside.name} beside it is not the encoder it was trained with; fetch both anew"
+        )
+    return beside
+
+
+def _compare(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises ModelError where the tensors of a file are not those of the network that its header describes."""
+    for key in sorted(wanted.keys() | found.keys()):
+        if wanted.get(key) != found.get(key):
+            asked, held = (" x ".join(map(str, one[key])) if key in one else "nothing" for one in (wanted, found))
+            raise ModelError(f"its header asks for {asked} in {key}, and it holds {held}; fetch it anew")
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor in a file, unread."""
+    with opened(path, "pt") as file:
+        slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+        if other := {str(one.get_dtype()) for one in slices.values()}.difference(NUMBERS):
+            raise ModelError(f"{path.name}: holds numbers of the type {min(other)}; weights are {', '.join(NUMBERS)}")
+        return {key: tuple(one.get_shape()) for key, one in slices.items()}
 
 
 def update_card(path: str | Path, facts: Mapping[str, Any]) -> None:
@@ -112,19 +152,18 @@ def update_card(path: str | Path, facts: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        with safe_open(path, "pt") as file:
-            return parse(path, file.metadata()), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(unreadable(path, error)) from error
+    with opened(path, "pt") as file:
+        return parse(path, file.metadata()), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 
 def _halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.detach().cpu().half() for key, value in tensors.items()}
+    """As a file holds them: weights in float16, what counts as it is."""
+    own = {key: value.detach().cpu() for key, value in tensors.items()}
+    return {key: value.half() if value.is_floating_point() else value for key, value in own.items()}
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Writes tensors as they are, float16 or float32."""
+    """Writes tensors as they are, of the types that `stored.TYPES` has."""
     parts = {
         key: Stored(tuple(value.shape), value.numpy, str(value.dtype).removeprefix("torch."))
         for key, value in tensors.items()

@@ -16,11 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnviz.captioner.blank import is_blank
 from attnviz.errors import ModelError
 
 RESNET = re.compile(r"resnet-(basic|bottleneck)((?:-[0-9]{1,2}){4})(?:-g([0-9]{1,3})-w([0-9]{1,3}))?")
 """A ResNet that has no name of its own, such as `resnet-bottleneck-1-1-1-1`: its blocks, how many of them in each of
 the four layers, and, where they are not 1 and 64, groups and width of a group."""
+
+MOST_BLOCKS = 100
+"""Of such a ResNet: twice as many as ResNet-152 has."""
 
 
 class TorchvisionBackbone(nn.Module):
@@ -50,6 +54,8 @@ class TorchvisionBackbone(nn.Module):
                 f"{name} has no grid behind its transformer; take a convolutional network, such as resnet50"
             )
         network = _network(name, weights).eval()
+        if is_blank(network):
+            network = network.to("meta")  # the few numbers in it that were counted out
         with warnings.catch_warnings(action="ignore"):  # of layers that only training has
             nodes = get_graph_node_names(network)[1]
             if layer is not None and not any(node == layer or node.startswith(f"{layer}.") for node in nodes):
@@ -59,8 +65,9 @@ class TorchvisionBackbone(nn.Module):
             self.body = create_feature_extractor(network, {layer: "map"})
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", torch.tensor(self.MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(self.STD).view(1, 3, 1, 1), persistent=False)
+        # On the CPU also where the network is built without memory: no file holds them.
+        self.register_buffer("mean", torch.tensor(self.MEAN, device="cpu").view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.STD, device="cpu").view(1, 3, 1, 1), persistent=False)
         self.channels = (self._shape((224, 224))[0],)
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -74,7 +81,7 @@ class TorchvisionBackbone(nn.Module):
         try:
             # The graph's code would print itself where it fails.
             with torch.no_grad(), redirect_stderr(io.StringIO()):
-                _, channels, h, w = self.eval()(torch.zeros(_images(self.name), 3, *size))[0].shape
+                _, channels, h, w = self.eval()._grid_of(_black(self.name, self.body, size)).shape
         except ModelError:
             raise
         except Exception as error:  # each network has its own way to say so: an assertion, a failed view, ...
@@ -93,12 +100,15 @@ class TorchvisionBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         """(B, 3, H, W) in [0, 1] -> one map (B, C, h, w)."""
-        x = self.body((images - self.mean) / self.std)["map"]
+        return (self._grid_of((images - self.mean) / self.std),)
+
+    def _grid_of(self, normalised: Tensor) -> Tensor:
+        x: Tensor = self.body(normalised)["map"]
         if x.ndim != 4:
             raise ModelError(
                 f"layer {self.layer!r} gives {tuple(x.shape)}, not a (B, C, h, w) grid; choose an earlier one"
             )
-        return (x,)
+        return x
 
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
         """Fills the network from a state dict of torchvision's names, such as one that it offers for download.
@@ -129,6 +139,11 @@ def _images(name: str) -> int:
     return 1 if name.startswith(("maxvit", "swin", "vit")) else 0
 
 
+def _black(name: str, network: nn.Module, size: tuple[int, int]) -> Tensor:
+    """As many black images of `size` as show what shapes a network gives, where its weights are."""
+    return torch.zeros(_images(name), 3, *size, device=next(network.parameters()).device)
+
+
 def _network(name: str, weights: str | None) -> nn.Module:
     """The whole network called `name`, classifier and all. Raises ModelError where there is none."""
     import torchvision.models
@@ -137,8 +152,8 @@ def _network(name: str, weights: str | None) -> nn.Module:
     if shape := RESNET.fullmatch(name):
         kind, blocks, groups, width = shape.groups()
         layers = [int(number) for number in blocks.split("-")[1:]]
-        if not all(layers):
-            raise ModelError(f"{name}: each of the four layers needs a block")
+        if not all(layers) or sum(layers) > MOST_BLOCKS:
+            raise ModelError(f"{name}: each of the four layers needs a block, and all together have {MOST_BLOCKS}")
         others: dict[str, Any] = {} if groups is None else {"groups": int(groups), "width_per_group": int(width)}
         try:
             shaped: nn.Module = ResNet(Bottleneck if kind == "bottleneck" else BasicBlock, layers, **others)
@@ -167,7 +182,7 @@ def _last_spatial(name: str, network: nn.Module, nodes: list[str]) -> str:
     from torchvision.models.feature_extraction import create_feature_extractor
 
     with torch.no_grad():
-        outputs = create_feature_extractor(network, nodes)(torch.zeros(_images(name), 3, 224, 224))
+        outputs = create_feature_extractor(network, nodes)(_black(name, network, (224, 224)))
     spatial = [
         n for n in nodes if isinstance(outputs[n], Tensor) and outputs[n].ndim == 4 and min(outputs[n].shape[2:]) > 1
     ]

@@ -55,6 +55,11 @@ ENCODERS = tuple(SCALES)
 """The backbones that need torch alone; any other name is looked up in torchvision."""
 
 
+def own_prefix(name: str) -> str:
+    """How the names of a backbone's weights begin, by which its kind is known without building it."""
+    return "stem." if name in ENCODERS else "body."
+
+
 def build_backbone(
     name: str, layer: str | None = None, weights: str | None = None
 ) -> EfficientNetLite | TorchvisionBackbone:

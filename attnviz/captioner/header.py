@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from attnviz.errors import ModelError
+from attnviz.files import absent, is_file, is_folder, spelled, unfit
 
 VERSION = 2
 """Of the format. Version 2 has the decoder `show-attend-tell`; what has not is written as version 1, which attnviz 0.1
@@ -23,13 +26,20 @@ def read_meta(path: str | Path) -> dict[str, Any]:
     Raises:
         ModelError: for a missing or damaged file, or one of another program or of a later version.
     """
+    path = spelled(path)
+    with opened(path, "np") as file:
+        return parse(path, file.metadata())
+
+
+@contextmanager
+def opened(path: Path, framework: str) -> Iterator[Any]:
+    """A safetensors file; its tensors come as those of `framework`, "np" or "pt". Raises ModelError."""
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
     try:
-        with safe_open(path, "np") as file:
-            return parse(path, file.metadata())
-    except (OSError, SafetensorError) as error:
+        with safe_open(path, framework) as file:
+            yield file
+    except (OSError, SafetensorError, ValueError) as error:  # ValueError: a NUL in the name
         raise ModelError(unreadable(path, error)) from error
 
 
@@ -49,11 +59,13 @@ def parse(path: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
 
 def unreadable(path: Path, error: Exception) -> str:
     """Why a file could not be opened, in one line."""
-    if not path.exists():
-        return f"{path}: no such checkpoint"
-    if (path / "config.json").is_file():
+    if reason := unfit(path):
+        return f"{path}: is no checkpoint: {reason}"
+    if not os.path.lexists(path):
+        return f"{path}: {absent(path, 'checkpoint')}"
+    if is_file(path / "config.json"):
         return f"{path}: is a folder as Hugging Face's models are; name it as hf:{path}"
-    if path.is_dir():
+    if is_folder(path):
         return f"{path}: is a folder; name the checkpoint file in it"
     if _begins(path).startswith((b"PK", b"\x80\x02")):
         return (

@@ -17,7 +17,7 @@ from attnviz.captioner.config import DECODERS, ModelConfig
 from attnviz.captioner.header import VERSION
 from attnviz.files import writing
 
-TYPES = {"float16": "F16", "float32": "F32"}
+TYPES = {"float16": "F16", "float32": "F32", "int64": "I64"}
 
 
 class Stored(NamedTuple):

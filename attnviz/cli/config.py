@@ -10,6 +10,7 @@ import click
 from attnviz.cli.choices import MODES
 from attnviz.cli.types import suggestion
 from attnviz.errors import ConfigError
+from attnviz.files import read_toml
 
 PACKAGED = Path(__file__).parents[1] / "configs"
 IN_SOURCE_TREE = Path(__file__).parents[2] / "configs"
@@ -53,7 +54,7 @@ def apply_config(ctx: click.Context, param: click.Parameter, value: str | None) 
     options = {option.name: option for option in ctx.command.params if isinstance(option, click.Option) and option.name}
     spelled = {_spelling(option): name for name, option in options.items() if name not in NOT_FROM_A_FILE}
     defaults: dict[str, Any] = {}
-    for key, entry in _read(path).items():
+    for key, entry in read_toml(path).items():
         name = spelled.get(key.replace("_", "-"))
         if name is None:
             raise ConfigError(
@@ -73,17 +74,6 @@ def _find(value: str, kind: str) -> Path:
     raise ConfigError(
         f"{value}: no such file, and no preset{suggestion(value, known) or '; there are ' + ', '.join(known)}"
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {' '.join(str(error).split())}") from error
 
 
 def _checked(ctx: click.Context, option: click.Option, entry: Any, where: str) -> Any:

@@ -14,6 +14,7 @@ import click
 
 from attnviz.cli.bar import CLEAR, Bar, fits
 from attnviz.cli.output import clock, complain, note
+from attnviz.errors import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,8 +167,11 @@ class Meter:
         if now.record is not None and not self._quiet:
             for remark in now.record.remarks:
                 note(f"{now.record.path}: {remark}")
-        if now.record is None and now.skipped and not self._quiet:
-            note(f"{now.skipped} of {now.total} photos are done already")
+        if now.record is None and not self._quiet:
+            for remark in now.remarks:
+                note(remark)
+            if now.skipped:
+                note(f"{now.skipped} of {counted(now.total, 'photo')} are done already")
         self._gauge.show(now.done + now.failed, now.left, _told(now))
 
     def sum_up(self, outcome: Outcome, out: Path, *, as_json: bool) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attnviz.data.writing import read_names, read_text
-from attnviz.errors import DataError
+from attnviz.errors import DataError, counted
+from attnviz.files import absent, spelled
 
 TOKEN = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]")
 """A word with what an apostrophe or a hyphen ties to it ("children's", "close-up"), or a single other mark."""
@@ -61,7 +63,8 @@ def make_lines(
             photos, whose = listed[name], f"{source.name} lists"
         else:
             known = sentences if told else things
-            photos = _draw(name, source, [photo for photo, has in known.items() if has and photo not in taken])
+            left = [photo for photo, has in known.items() if has and photo not in taken]
+            photos = _draw(f"{name}={source}", source, left, told or instances)
             whose = f"{name}={source} draws"
             taken.update(photos)
         lines: Lines = {photo: {} for photo in photos}
@@ -145,8 +148,9 @@ def _photos(path: Path, content: Any) -> _Ids:
 
 
 def _read(path: Path, usual: str) -> Any:
-    if not path.exists():
-        raise DataError(f"{path}: no such file; {usual} is in COCO's annotations_trainval2017.zip")
+    if not os.path.lexists(spelled(path)):
+        where = f"{usual} is in COCO's annotations_trainval2017.zip"
+        raise DataError(f"{path}: {absent(path, mend=where)}")
     try:
         return json.loads(read_text(path), object_hook=_slim)
     except (ValueError, RecursionError) as error:
@@ -165,13 +169,14 @@ def _other_form(path: Path, usual: str, error: Exception) -> DataError:
     return DataError(f"{path}: not in COCO's format ({type(error).__name__}: {error}); give {usual} or the like")
 
 
-def _draw(name: str, count: int, photos: Iterable[str]) -> list[str]:
+def _draw(asked: str, count: int, photos: Iterable[str], path: Path | None) -> list[str]:
     """Those whose names have the smallest hashes: the same ones whatever the order, and few others in a newer file."""
     ranked = sorted(photos, key=lambda photo: hashlib.sha256(photo.encode("utf-8", "surrogatepass")).digest())
     if count < 1:
-        raise DataError(f"{name}={count}: draws no photo; give 1 or more")
+        raise DataError(f"{asked}: draws no photo; give 1 or more")
     if count > len(ranked):
-        raise DataError(f"{name}={count}: is more than the {len(ranked)} left to draw from; ask for fewer")
+        left = counted(len(ranked), "photo")
+        raise DataError(f"{path}: has {left} left to draw from, and {asked} is more; ask for fewer")
     return sorted(ranked[:count])
 
 

@@ -7,6 +7,7 @@ apart, with phrases such as `[/EN#18/people A child]`, and `Annotations/ID.xml` 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from xml.etree import ElementTree
 
 from attnviz.data.writing import Progress, check_photos, read_names, read_text, write_split
 from attnviz.errors import DataError
+from attnviz.files import is_file
 
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)+) ([^\]]+)\]")
 
@@ -79,7 +81,7 @@ def read_entities(folder: Path, photo: str) -> dict[str, Any] | None:
         DataError: for a file that is not of this format.
     """
     sentences, annotation = folder / "Sentences" / f"{photo}.txt", folder / "Annotations" / f"{photo}.xml"
-    if not (sentences.is_file() and annotation.is_file()):
+    if not (is_file(sentences) and is_file(annotation)):
         return None
     captions = [read_sentence(line) for line in read_text(sentences).splitlines() if line.strip()]
     return {"captions": captions, "boxes": read_boxes(annotation)}
@@ -108,11 +110,11 @@ def read_boxes(path: Path) -> Mapping[str, list[list[float]]]:
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     try:
         root = ElementTree.fromstring(read_text(path))
-        width, height = (float(_child(root, f"size/{side}")) for side in ("width", "height"))
+        width, height = (_number(root, f"size/{side}") for side in ("width", "height"))
         for thing in root.iter("object"):
             if (corners := thing.find("bndbox")) is None:
                 continue  # a scene, or something that cannot be seen
-            x0, y0, x1, y1 = (float(_child(corners, corner)) for corner in ("xmin", "ymin", "xmax", "ymax"))
+            x0, y0, x1, y1 = (_number(corners, corner) for corner in ("xmin", "ymin", "xmax", "ymax"))
             box = [round(value, 5) for value in (x0 / width, y0 / height, x1 / width, y1 / height)]
             for chain in thing.iter("name"):
                 boxes[str(chain.text)].append(box)
@@ -121,8 +123,9 @@ def read_boxes(path: Path) -> Mapping[str, list[list[float]]]:
     return dict(boxes)
 
 
-def _child(element: ElementTree.Element, path: str) -> str:
+def _number(element: ElementTree.Element, path: str) -> float:
     text = element.findtext(path)
-    if text is None:
-        raise ValueError(f"no {path}")
-    return text
+    value = math.nan if text is None else float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"no {path}" if text is None else f"{path} is {text}")
+    return value

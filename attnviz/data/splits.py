@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,18 @@ from typing import Any
 import numpy as np
 
 from attnviz.data.words import normalise
-from attnviz.errors import DataError, ImageError
+from attnviz.errors import DataError, ImageError, counted
+from attnviz.files import absent, composed, is_file
 from attnviz.photo import image
 
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 """What reading a line that holds anything at all may raise."""
+
+MAX_LINE = 2**24
+"""Bytes of a line: thousands of times what a photo's captions and boxes take."""
+
+MAX_PHOTO = 2**28
+"""Bytes of a photo in the zip, unpacked."""
 
 SLACK = 0.02
 """How far a box may reach beyond the photo, as a fraction of it: annotators' boxes do by a pixel or two."""
@@ -80,20 +87,17 @@ class Split:
         self.name = stem.name
         self.lines, self.archive = stem.with_name(f"{stem.name}.jsonl"), stem.with_name(f"{stem.name}.zip")
         for file in (self.lines, self.archive):
-            if not file.is_file():
-                raise DataError(f"{file}: no such file; a split is SPLIT.jsonl with SPLIT.zip beside it")
+            if not is_file(file):
+                raise DataError(f"{file}: {absent(file, mend='a split is SPLIT.jsonl with SPLIT.zip beside it')}")
         self.records = tuple(_read_records(self.lines))
         if not self.records:
             raise DataError(f"{self.lines}: holds no record")
-        try:
-            with zipfile.ZipFile(self.archive) as photos:
-                names = set(photos.namelist())
-        except (OSError, zipfile.BadZipFile) as error:
-            raise DataError(f"{self.archive}: not a readable zip file ({error})") from error
-        if missing := [record.image for record in self.records if record.image not in names]:
-            raise DataError(
-                f"{self.archive}: lacks {len(missing)} photos that {self.lines.name} names, {missing[0]} first"
-            )
+        with self._opened() as photos:
+            # By their composed form, since macOS writes names decomposed.
+            self._names = {composed(name): name for name in photos.namelist()}
+        if missing := [record.image for record in self.records if composed(record.image) not in self._names]:
+            lacks = counted(len(missing), "photo")
+            raise DataError(f"{self.archive}: lacks {lacks} that {self.lines.name} names, {missing[0]} first")
 
     def with_records(self, records: Iterable[Record]) -> Split:
         """The same files with other records; their photos must be in the zip."""
@@ -112,23 +116,40 @@ class Split:
 
     def photos(self, start: int = 0, stop: int | None = None) -> Iterator[image.Photo]:
         """The photos of records [start, stop), as they lie in the zip. Raises ImageError for a damaged one."""
-        with zipfile.ZipFile(self.archive) as archive:
+        with self._opened() as archive:
             for record in self.records[start:stop]:
                 try:
-                    content = archive.read(record.image)
-                except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+                    with archive.open(self._names[composed(record.image)]) as file:
+                        content = file.read(MAX_PHOTO + 1)
+                    if len(content) > MAX_PHOTO:
+                        raise ValueError(f"it has more than {MAX_PHOTO:,} bytes")
+                except Exception as error:  # damaged members make zlib and zipfile raise nearly anything
                     raise ImageError(
                         f"{self.archive}: {record.image} in it is damaged ({error}); copy it again"
                     ) from error
-                yield image.load(content, name=record.image)
+                try:
+                    yield image.load(content, name=record.image)
+                except ImageError as error:
+                    raise ImageError(f"{self.archive}: {error}") from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            archive = zipfile.ZipFile(self.archive)
+        except Exception as error:  # as above
+            raise DataError(f"{self.archive}: not a readable zip file ({error}); copy it again") from error
+        with archive:
+            yield archive
 
 
 def _read_records(path: Path) -> Iterator[Record]:
     number = 0
     with path.open("rb") as lines:
         try:
-            for line in lines:
+            while line := lines.readline(MAX_LINE + 1):
                 number += 1
+                if len(line) > MAX_LINE:
+                    raise ValueError(f"it has more than {MAX_LINE:,} bytes")
                 yield _record(json.loads(line))
         except MALFORMED as error:
             raise DataError(f"{path}, line {number}: not a record ({type(error).__name__}: {error})") from error
@@ -141,12 +162,15 @@ def _record(values: Mapping[str, Any]) -> Record:
         boxes[str(chain)] = found = np.stack([y0, x0, y1, x1], 1)
         if not ((found >= -SLACK) & (found <= 1 + SLACK)).all() or (x1 < x0).any() or (y1 < y0).any():
             raise ValueError(f"box {corners} is not [x0, y0, x1, y1] in fractions of width and height")
+    objects = values.get("objects", [])
+    if not isinstance(objects, list) or not all(isinstance(thing, str) for thing in objects):
+        raise TypeError("objects must be a list of names")
     return Record(
         image=str(values["image"]),
         size=(int(values.get("height", 0)), int(values.get("width", 0))),
         captions=tuple(_caption(caption) for caption in values.get("captions", ())),
         boxes=boxes,
-        objects=tuple(values.get("objects", ())),
+        objects=tuple(objects),
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from attnviz.errors import DataError
-from attnviz.files import write_atomically
+from attnviz.errors import DataError, one_line
+from attnviz.files import absent, is_file, is_folder, spelled, unfit, write_atomically
 from attnviz.photo import image
 
 SIDE = 224
@@ -61,18 +61,24 @@ def read_names(path: Path) -> list[str]:
 def read_text(path: Path) -> str:
     """Raises DataError for a file that is missing or no text."""
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        return spelled(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path}: {absent(path)}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not a text file in UTF-8") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def check_photos(images: Path, names: Iterable[str]) -> None:
     """Raises DataError when the folder is missing or lacks a photo: better now than after an hour."""
-    if not images.is_dir():
-        raise DataError(f"{images}: no such folder; give the one that holds the photos")
-    if missing := [name for name in names if not (images / name).is_file()]:
+    if not is_folder(images):
+        raise DataError(f"{images}: {absent(images, 'folder', 'give the one that holds the photos')}")
+    names = list(names)
+    for name in names:
+        if unfit(name) or Path(name).is_absolute() or ".." in Path(name).parts or not one_line(name) == name:
+            raise DataError(f"{images}: a photo cannot be called {name!r}; give names of files in the folder")
+    if missing := [name for name in names if not is_file(spelled(images / name))]:
         raise DataError(f"{images}: lacks {len(missing)} of the photos, {missing[0]} first; unpack the download there")
 
 
@@ -94,7 +100,7 @@ def write_split(
     records, archive, pool = [], io.BytesIO(), ThreadPoolExecutor()  # Pillow decodes and encodes outside Python's lock
     try:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as photos:
-            squeezed = pool.map(_squeezed, (images / name for name in lines))
+            squeezed = pool.map(_squeezed, (spelled(images / name) for name in lines))
             for (name, line), (content, (height, width)) in zip(lines.items(), squeezed, strict=True):
                 photos.writestr(zipfile.ZipInfo(name, STAMP), content)
                 record = {"image": name, "width": width, "height": height, **line}

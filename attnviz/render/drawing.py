@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from attnviz._version import __version__
@@ -14,6 +15,7 @@ from attnviz.render.options import DrawKeywords, DrawOptions, options_from
 from attnviz.render.parallel import ordered
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers import WRITERS, Job, Writer
+from attnviz.trace.file import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +67,7 @@ def draw(
         for writer in writers:
             _run(folder, list(writer.jobs(pictures)), chosen.threads)
         for ending, one in zip(endings(pictures.names), (trace, *compare), strict=True):
-            with output_errors(folder.path / f"trace{ending}.npz"):
-                one.save(folder.reserve(f"trace{ending}.npz"))
+            folder.write(f"trace{ending}.npz", partial(_save, one))
         source = photo_path or (os.fspath(image) if isinstance(image, str | os.PathLike) else None)
         way = None if source is None else way_to(source, folder.path)
         return folder.commit(
@@ -105,6 +106,10 @@ def write(
         raise ConfigError(f"{format}: would be {len(jobs)} files; choose one step, and one mode")
     with output_errors("output"):
         jobs[0].write(stream)
+
+
+def _save(trace: Trace, stream: BinaryIO) -> None:
+    stream.write(dumps(vars(trace)))
 
 
 def _run(folder: Folder, jobs: list[Job], threads: int | None) -> None:

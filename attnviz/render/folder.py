@@ -57,7 +57,7 @@ class Folder:
             self._temporary[name] = self.path / f".attnviz-{secrets.token_hex(8)}.tmp"
         return self._temporary[name]
 
-    def write(self, name: str, write: Callable[[BinaryIO], None]) -> None:
+    def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         """Has a file written under a temporary name. May be called from several threads."""
         with output_errors(self.path / name), self.reserve(name).open("wb") as stream:
             write(stream)

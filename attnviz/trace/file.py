@@ -24,10 +24,15 @@ ARRAYS = ("weights", "logprobs", "scores", "channel_weights", "on_image", "words
 
 def write(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> None:
     """Writes the fields of a trace as one `.npz`, whole or not at all. Raises OutputError."""
+    write_atomically(os.fspath(path), dumps(fields))
+
+
+def dumps(fields: Mapping[str, Any]) -> bytes:
+    """The bytes that `write` writes; the same fields give the same."""
     meta = Meta(**{name: fields[name] for name in Meta._fields})
     arrays = {name: fields[name] for name in ARRAYS if fields[name] is not None}
     named = {"tokens": np.array(fields["tokens"], dtype=np.str_), "meta": np.array(meta.dumps())}
-    write_atomically(os.fspath(path), npz.dumps({**arrays, **named}))
+    return npz.dumps({**arrays, **named})
 
 
 def read(path: str | os.PathLike[str], make: Callable[..., T]) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 from attnviz.captioner.config import ModelConfig
 from attnviz.errors import ConfigError, ModelError
+from attnviz.files import is_file, is_folder, read_toml, unfit
 
 T = TypeVar("T")
 
@@ -63,6 +63,15 @@ def _check_ranges(config: Any) -> None:
             raise ConfigError(f"setting {one.name!r} must be from {low:g} to {high:g}, not {value}")
 
 
+def _check_paths(config: Any, *names: str) -> None:
+    """Raises ConfigError for settings that no file can be called."""
+    for name in names:
+        value = getattr(config, name)
+        for path in value if isinstance(value, list) else [value]:
+            if (reason := unfit(path)) is not None:
+                raise ConfigError(f"setting {name!r} is no path: {reason}")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where the data lie; relative paths are relative to the current folder.
@@ -94,6 +103,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _check_ranges(self)
+        _check_paths(self, "train", "dev", "extra", "cache", "writer")
 
 
 @dataclass(frozen=True)
@@ -190,9 +200,10 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         _check_ranges(self)
+        _check_paths(self, "out", "encoder", "start", "pretrained")
         path = Path(self.out)
         # Now, not after hours of training.
-        if not path.name or path.is_dir() or any(above.is_file() for above in path.parents):
+        if not path.name or is_folder(path) or any(map(is_file, path.parents)):
             raise ConfigError(f"setting 'out' must name a file to write, not {self.out!r}")
         if self.encoder and (Path(self.encoder).parent != path.parent or self.encoder == self.out):
             raise ConfigError(f"setting 'encoder' must name another file beside {self.out!r}, not {self.encoder!r}")
@@ -206,13 +217,7 @@ def read_config(path: str | Path) -> FitConfig:
     Raises:
         ConfigError: for a missing or malformed file, an unknown key, or a value of the wrong type; it names the key.
     """
-    path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    values = read_toml(path)
     try:
         tables = {key: values.pop(key, {}) for key in ("data", "model", "train")}
         for key, table in tables.items():
@@ -250,7 +255,7 @@ def _base(start: Any, mode: Any) -> ModelConfig | None:
     if not isinstance(start, str) or not start:
         return None
     path = find_checkpoint(start, mode if isinstance(mode, str) else None)
-    return ModelConfig.from_dict(read_meta(path)["config"]) if path.is_file() else None
+    return ModelConfig.from_dict(read_meta(path)["config"]) if is_file(path) else None
 
 
 def _fill(kind: type[T], values: Mapping[str, Any]) -> T:

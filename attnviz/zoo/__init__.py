@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from attnviz.captioner.config import MODES, RELU
 from attnviz.captioner.header import WEIGHTS, read_meta
 from attnviz.errors import ModelError
+from attnviz.files import is_file, is_folder
 from attnviz.zoo.plugins import Plugin, offering, plugins
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def find_checkpoint(name: str | os.PathLike[str] = DEFAULT_MODEL, mode: str | No
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return path.suffix == ".safetensors" or path.is_file()
+    return path.suffix == ".safetensors" or is_file(path)
 
 
 def _split(name: str | os.PathLike[str]) -> tuple[str, str]:
@@ -179,8 +180,8 @@ def _split(name: str | os.PathLike[str]) -> tuple[str, str]:
 def _unknown(name: str | os.PathLike[str], bundled_names: Iterable[str]) -> str:
     """That nothing is called `name`, with what comes closest."""
     path, (prefix, _) = Path(name), _split(name)
-    if path.is_dir():
-        hint = f"name it as hf:{name}" if (path / "config.json").is_file() else "name the checkpoint file in it"
+    if is_folder(path):
+        hint = f"name it as hf:{name}" if is_file(path / "config.json") else "name the checkpoint file in it"
         return f"{name}: is a folder; {hint}"
     if prefix in ADAPTERS or (prefix and offering(prefix)):
         return f"{name}: is no checkpoint of attnviz"

@@ -169,6 +169,24 @@ def test_bad_photos_are_named_and_the_others_done(model: Captioner, folder: Path
     assert "empty.jpg" not in manifest(out)
 
 
+def test_failures_of_photos_that_were_not_asked_for_are_kept(model: Captioner, tmp_path: Path, photos: Make) -> None:
+    """They are in the manifest, the table and the gallery until they are done or gone, whatever a later run is for."""
+    folder, out = photos(tmp_path / "photos", ["trip/a.jpg", "b.jpg"]), tmp_path / "out"
+    for name in ("bad.jpg", "trip/worse.jpg", "gone.jpg"):
+        (folder / name).write_bytes(b"")
+    assert counts(run(model, folder, out, **OPTIONS)) == (2, 3, 0)
+    (folder / "gone.jpg").unlink()
+    assert counts(run(model, folder, out, glob="trip/*", report=True, **OPTIONS)) == (0, 1, 1)
+    assert {path: record["state"] for path, record in manifest(out).items()} == {
+        "b.jpg": "done",
+        "bad.jpg": "failed",
+        "trip/a.jpg": "done",
+        "trip/worse.jpg": "failed",
+    }
+    assert "bad.jpg" in (out / "captions.csv").read_text()
+    assert ">bad.jpg<" in (out / "index.html").read_text()
+
+
 def test_a_file_in_the_way_of_one_photo_is_that_photos_failure(model: Captioner, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

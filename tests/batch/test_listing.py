@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ from hypothesis import given, strategies as st
 
 from attnviz.batch.listing import by_suffix, find, matcher, part
 from attnviz.batch.manifest import Record
-from attnviz.batch.names import MAX_BYTES, result_folders
+from attnviz.batch.names import result_folders
 from attnviz.errors import ConfigError, DataError
+from attnviz.files import NAME_BYTES
 
 bytes_in_names = pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 
@@ -42,7 +44,7 @@ def test_images_are_found_at_any_depth_in_order(tmp_path: Path) -> None:
 
 def test_what_looks_like_a_photo_and_is_left_out_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.HEIC", "c.avif", "c.NEF", "t/d.nef", "t/e.jxl", "t/.f.nef", "g.txt", "movie.mp4")
-    listed, left_out = find(tmp_path, tmp_path / "out")
+    listed, left_out, _ = find(tmp_path, tmp_path / "out")
     assert [one.path for one in listed] == ["a.jpg", "b.HEIC", "c.avif"]
     assert left_out == ("c.NEF", "t/d.nef", "t/e.jxl")
     assert by_suffix(left_out) == "2 .nef, 1 .jxl"
@@ -159,7 +161,7 @@ def test_result_folders_are_safe_distinct_and_stable(paths: list[str]) -> None:
         parts = folder.split("/")
         assert len(parts) == path.count("/") + 1
         for name in parts:
-            assert len(name.encode()) <= MAX_BYTES
+            assert len(name.encode()) <= NAME_BYTES
             assert not set(name) & set('<>:"\\|?*\n\r\t\0')
             assert not name.startswith(("-", " "))
             assert not name.endswith((".", " "))
@@ -171,7 +173,7 @@ def test_result_folders_are_safe_distinct_and_stable(paths: list[str]) -> None:
 
 @given(names, st.text(), st.text())
 def test_lines_of_the_manifest_come_back_as_they_were(path: str, caption: str, error: str) -> None:
-    record = Record(path, "done", caption=caption, folder="f", files=("a", path), error=error, seconds=0.5)
+    record = Record(path, "done", caption=caption, folder="f", files=("a", "b"), error=error, seconds=0.5)
     line = record.to_line()
     assert line.isascii()
     assert line.count(b"\n") == 1
@@ -183,3 +185,34 @@ def test_lines_of_the_manifest_come_back_as_they_were(path: str, caption: str, e
 )
 def test_lines_that_are_none(line: bytes) -> None:
     assert Record.from_line(line) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("path", value) for value in ("", "..", "../a", "/a", "a//b", "a\0", None, 3)),
+        *(("folder", value) for value in ("../../a", "/", 3, None)),
+        *(("files", value) for value in (["../a"], ["a/b"], [3], "..", None, 3)),
+        *(("caption", value) for value in (3, ["a"], True)),
+        *(("probability", value) for value in ("0.5", float("inf"), float("nan"), True, 10**400)),
+        *(("entropy", [1.0]), ("seconds", {}), ("size", 1.5), ("size", True), ("mtime_ns", "1")),
+        *(("error", 3), ("sha256", 3), ("summary", []), ("settings", {}), ("remarks", [3]), ("nothing", 1)),
+    ],
+)
+def test_lines_with_a_field_of_another_kind_are_none(field: str, value: object) -> None:
+    whole = json.loads(Record("a.jpg", "done", "a dog", "a.jpg-attention", ("summary.json",), 0.5, 1.0).to_line())
+    assert Record.from_line(json.dumps(whole).encode()) is not None
+    assert Record.from_line(json.dumps({**whole, field: value}).encode()) is None
+
+
+@pytest.mark.parametrize("pattern", ["caf\u00e9*", "cafe\u0301*", "caf[\u00e9]*", "{caf\u00e9,x}*", "trip-\u00fc/*"])
+def test_patterns_match_either_unicode_form(pattern: str) -> None:
+    for name in ("caf\u00e9.jpg", "cafe\u0301.jpg"):
+        path = f"trip-u\u0308/{name}"
+        assert matcher(pattern)(path), path
+    assert not matcher(pattern)("cafe.jpg")
+
+
+def test_a_url_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a URL, not a folder; download it first"):
+        find(Path("s3://bucket/photos"), tmp_path / "out")

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
+from hypothesis import given, strategies as st
 
 from attnviz.batch import run
 from attnviz.batch.manifest import Record, lines
-from attnviz.batch.report import table, write_report
+from attnviz.batch.report import key as key_of, table, write_report
 from attnviz.captioner import Captioner
 from attnviz.files import write_atomically
 
@@ -91,6 +92,23 @@ def test_no_cell_is_a_formula(bad: str) -> None:
     (row,) = csv.DictReader(io.StringIO(table([record]).decode("utf-8-sig")))
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row.values())
     assert row["probability"] == "0.5"
+    assert unquote(row["key"]) == f"{bad}.jpg"
+
+
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1))
+def test_the_key_joins_with_the_manifest(path: str) -> None:
+    """Whatever a photo is called: the key is plain, no formula, and no two photos have the same."""
+    found = key_of(path)
+    assert re.fullmatch(r"[\w./~%][\w./~%-]*", found, re.ASCII)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return  # it holds bytes that are no text; these come back as bytes
+    assert unquote(found) == path
+
+
+def test_the_key_of_bytes_that_are_no_text() -> None:
+    assert unquote_to_bytes(key_of("a\udcff.jpg")) == b"a\xff.jpg"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -20,7 +21,7 @@ from attnviz.cli.boxes import boxes_of
 from attnviz.cli.config import presets
 from attnviz.cli.sources import Source, sources
 from attnviz.errors import DataError, ModelError, OutputError
-from attnviz.photo.image import load
+from attnviz.photo.image import Photo, load
 
 Run = Callable[..., Any]
 
@@ -190,7 +191,7 @@ def test_several_photos_stand_in_one_figure_and_one_that_fails_stops_it(figure: 
         (["-o", "f.pdf", "--fit", "--columns", "3"], 1, "give columns or fit, not both"),
         (["-o", "f.pdf", "--words", "zebra"], 1, "'zebra' is not in the caption"),
         (["-o", "f.pdf", "--steps", "99"], 1, "no step 99"),
-        (["-o", "f.pdf", "--boxes", "nowhere.json"], 1, "nowhere.json: cannot be read"),
+        (["-o", "f.pdf", "--boxes", "nowhere.json"], 1, "nowhere.json: no such file"),
         (["-o", "f.pdf", "--boxes", "photo.png"], 1, "photo.png: is no text"),
         (["-o", "f.pdf", "--font", "No Such Font"], 1, "no font is called 'No Such Font'"),
         (["-o", "f.pdf", "--config", "slides"], 1, "did you mean slide?"),
@@ -256,6 +257,11 @@ def test_boxes_are_read_in_all_their_forms(photo: Path, tmp_path: Path) -> None:
         ('{"photo.png": {"dog": 3}}', "are no list"),
         ('{"photo.png": [["a", 0, 1, 1]]}', "not \\[x0"),
         ('{"photo.png": [[NaN, 0, 1, 1]]}', "not \\[x0"),
+        ('{"photo.png": [[0, 0, 1' + "0" * 400 + ", 1]]}", "not \\[x0"),
+        ('{"photo.png": [[0, 0, ' + "9" * 5000 + ", 1]]}", "line 1: holds no boxes"),
+        ('{"photo.png": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 1: holds no boxes"),
+        ('{"image": "photo.png", "boxes": {"7": [[0, 0, 1, 1]]}, "captions": 3}', "line 1: holds no boxes"),
+        (json.dumps({"x" * 100_000: []}), "has no boxes of photo.png; it names xxx"),
     ],
 )
 def test_what_are_no_boxes(photo: Path, tmp_path: Path, text: str, said: str) -> None:
@@ -263,6 +269,14 @@ def test_what_are_no_boxes(photo: Path, tmp_path: Path, text: str, said: str) ->
         boxes(tmp_path, text)
     assert "\n" not in str(error.value)
     assert "boxes.json" in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(("file", "photo"), [("caf\u00e9.png", "cafe\u0301.png"), ("cafe\u0301.png", "caf\u00e9.png")])
+def test_boxes_are_found_by_either_unicode_form_of_a_name(tmp_path: Path, file: str, photo: str) -> None:
+    (tmp_path / "boxes.json").write_text(json.dumps({file: [[0.5, 0.25, 1.0, 0.75]]}))
+    named = Photo(np.zeros((40, 60, 3), np.uint8), photo, None)
+    assert boxes_of(str(tmp_path / "boxes.json"), [named]) == [{"": [[10.0, 30.0, 30.0, 60.0]]}]
 
 
 def test_boxes_end_up_in_the_figure(figure: Run, tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ WRONG_FILES = [
     ("instances.json", with_first(INSTANCES, "annotations", image_id=7), r"instances\.json: .* is of image 7, which"),
     ("instances.json", with_first(INSTANCES, "images", file_name="x.jpg"), r"instances\.json: lacks 1 of the photos"),
     ("list.txt", "\n \n", r"list\.txt: names no photo; write one name a line"),
-    ("list.txt", None, r"list\.txt: cannot be read: No such file"),
+    ("list.txt", None, r"list\.txt: no such file; check the name"),
     ("list.txt", "x.jpg", r"captions\.json: lacks captions of 1 of the photos that list\.txt lists, x\.jpg first"),
     ("list.txt", NAMES[4], r"captions\.json: lacks captions of 1 of the photos"),
     (f"train2017/{NAMES[0]}", None, rf"train2017: lacks 1 of the photos, {NAMES[0]} first; unpack"),
@@ -192,7 +192,11 @@ def test_wrong_files_get_one_line_and_leave_nothing(
         ((*BOTH, "--splits", "a/b=1"), 1, "a/b=1: not of the form"),
         ((*BOTH, "--splits", "a=1", "--splits", "a=2"), 1, "a=2: a is given twice"),
         ((*BOTH, "--splits", "a=0"), 1, "a=0: draws no photo; give 1 or more"),
-        ((*BOTH, "--splits", "a=3", "--splits", "b=2"), 1, "b=2: is more than the 1 left to draw from; ask for fewer"),
+        (
+            (*BOTH, "--splits", "a=3", "--splits", "b=2"),
+            1,
+            "has 1 photo left to draw from, and b=2 is more; ask for fewer",
+        ),
         ((*BOTH, "--splits", "a=1", "--images", "none"), 1, "none: no such folder"),
     ],
 )

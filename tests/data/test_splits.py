@@ -74,7 +74,7 @@ def test_reads_records_and_photos(tmp_path: Path, suffix: str) -> None:
         ("[1]", "line 2: not a record"),
         ("null", "line 2: not a record"),
         ("[" * 100000, "line 2: not a record"),
-        ({"image": "b.png"}, "lacks 1 photos that train.jsonl names, b.png first"),
+        ({"image": "b.png"}, "lacks 1 photo that train.jsonl names, b.png first"),
     ],
 )
 def test_names_file_and_line(tmp_path: Path, line: object, said: str) -> None:
@@ -105,3 +105,36 @@ def test_damaged_photos_and_lines_of_bytes(tmp_path: Path) -> None:
         Split(path)
     with pytest.raises(DataError, match="names no split"):
         Split("")
+
+
+@pytest.mark.parametrize("in_zip", ["caf\u00e9.png", "cafe\u0301.png"])
+@pytest.mark.parametrize("in_lines", ["caf\u00e9.png", "cafe\u0301.png"])
+def test_names_are_the_same_in_either_unicode_form(tmp_path: Path, in_zip: str, in_lines: str) -> None:
+    """macOS writes names decomposed, into zips too."""
+    split = Split(write_split(tmp_path, {**RECORD, "image": in_lines}, photos=(in_zip,)))
+    assert [photo.size for photo in split.photos()] == [(10, 20)]
+
+
+@pytest.mark.parametrize("objects", ["dog", [1], [None], {"dog": 1}, 3])
+def test_objects_are_names(tmp_path: Path, objects: object) -> None:
+    with pytest.raises(DataError, match=r"line 1: not a record .TypeError: objects must be a list of names"):
+        Split(write_split(tmp_path, {**RECORD, "objects": objects}))
+
+
+def test_lines_and_photos_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_split(tmp_path, RECORD)
+    split = Split(path)
+    monkeypatch.setattr("attnviz.data.splits.MAX_PHOTO", 10)
+    with pytest.raises(ImageError, match=r"train\.zip: a\.png in it is damaged .it has more than 10 bytes"):
+        list(split.photos())
+    monkeypatch.setattr("attnviz.data.splits.MAX_LINE", 100)
+    with pytest.raises(DataError, match=r"train\.jsonl, line 1: not a record .ValueError: it has more than 100 bytes"):
+        Split(path)
+
+
+def test_a_photo_that_cannot_be_read_names_its_zip(tmp_path: Path) -> None:
+    path = write_split(tmp_path, RECORD)
+    with zipfile.ZipFile(f"{path}.zip", "w") as archive:
+        archive.writestr("a.png", b"no photo")
+    with pytest.raises(ImageError, match=r"train\.zip: a\.png: is not an image"):
+        list(Split(path).photos())

@@ -92,6 +92,8 @@ def main(name: str, seed: int, first: int, count: int) -> None:
         target, seeds = prepared(name, Path(folder))
         _flush()
         os.truncate(printed.name, 0)
+        gc.collect()
+        gc.freeze()  # the libraries are not gone through again each time
         for number in range(first, first + count):
             path = Path(folder, f"input{number}{target.suffix}")
             path.write_bytes(data_of(name, target, seeds, seed, number))

@@ -20,7 +20,7 @@ _OPENS = ("attention.html", "overview.png", "attention.gif", "attention.webp", "
 
 def card(record: Record, tile: Tile | None, entry: Entry | None, size: tuple[int, int]) -> str:
     """A photo that is done: its thumbnail of (H, W), words with a link from each to its picture, and numbers."""
-    folder = quote(str(record.folder))
+    folder = percent(str(record.folder))
     opens = next((name for name in _OPENS if name in record.files), next(iter(record.files), ""))
     image = ""
     if entry is not None:
@@ -39,8 +39,8 @@ def card(record: Record, tile: Tile | None, entry: Entry | None, size: tuple[int
         f'<li data-text="{_text(f"{record.path} {record.caption or str()}").casefold()}"{key} '
         f'data-probability="{_number(record.probability)}" data-entropy="{_number(record.entropy)}"'
         f"{' data-unsure' if doubtful else ''}>"
-        f'<a class="photo" href="{folder}/{quote(opens)}" aria-label="{_text(record.path)}">{image}</a>'
-        f'<p class="caption" dir="auto">{_words(record, tile, folder, f"{folder}/{quote(opens)}")}</p>'
+        f'<a class="photo" href="{folder}/{percent(opens)}" aria-label="{_text(record.path)}">{image}</a>'
+        f'<p class="caption" dir="auto">{_words(record, tile, folder, f"{folder}/{percent(opens)}")}</p>'
         f'<p class="about"><a href="{folder}/">{_text(record.path)}</a></p>'
         f'<p class="about">{" · ".join(numbers)}</p></li>\n'
     )
@@ -64,7 +64,7 @@ def _words(record: Record, tile: Tile | None, folder: str, otherwise: str) -> st
             files.setdefault(int(match[1]), name)  # of compared traces the first comes first
     doubtful = dict(zip(tile.steps, tile.doubtful(), strict=True))
     return " ".join(
-        _word(word, doubtful.get(index), f"{folder}/{quote(files[index])}" if index in files else otherwise)
+        _word(word, doubtful.get(index), f"{folder}/{percent(files[index])}" if index in files else otherwise)
         for index, word in enumerate(tile.words)
     )
 
@@ -82,3 +82,11 @@ def _text(text: str) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
+
+
+def percent(path: str) -> str:
+    """A path as it stands in a URL. Bytes that are no text come back as they were."""
+    try:
+        return quote(path.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # halves of characters, as Windows allows them in names
+        return quote(path.encode("utf-8", "surrogatepass"))

@@ -32,6 +32,9 @@ MOST_CELLS = 400  # of a tile's grid; finer ones are averaged
 _TRACE = re.compile(r"trace(-.+)?\.npz")
 _SUMMARY_BYTES = 16 * 2**20
 
+MALFORMED = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
+"""What a summary that holds anything at all may raise."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -101,7 +104,7 @@ def read(folder: Path, files: Sequence[str]) -> Tile | None:
         traces = tuple(options.shown(Trace.load(folder / name)) for name in names)
         check_words(traces)
         return Tile(traces, options, options.chosen(len(traces[0])))
-    except (AttnvizError, OSError, ValueError, IndexError):  # changed or removed since they were written
+    except (AttnvizError, OSError, *MALFORMED):  # changed or removed since they were written
         return None
 
 
