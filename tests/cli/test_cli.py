@@ -212,7 +212,8 @@ def test_models_lists_what_is_bundled(cli: Run, checkpoint: Path, monkeypatch: p
 def test_train_hands_the_file_to_fit_and_prints_the_checkpoint(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(config: Any, say: Callable[[str], None]) -> Path:
+    def fit(config: Any, say: Callable[[str], None], after: object) -> Path:
+        assert after is None
         say(f"learning for {config.train.epochs} epochs")
         return Path(config.out)
 
