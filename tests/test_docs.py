@@ -183,7 +183,7 @@ def test_the_example_record_is_a_record(tmp_path: Path, photo: Path) -> None:
 
 def test_extras_and_version_are_the_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for extra in re.findall(r"'\.\[(\w+)\]'", README + (ROOT / "Makefile").read_text(encoding="utf-8")):
+    for extra in re.findall(r"'(?:\.|attnviz)\[(\w+)\]'", README + (ROOT / "Makefile").read_text(encoding="utf-8")):
         assert extra in project["optional-dependencies"]
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\n## {attnviz.__version__} " in changes

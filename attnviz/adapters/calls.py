@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import TraceError
+from attnviz.errors import TraceError, counted
 
 Floats = npt.NDArray[np.float32]
 
@@ -88,12 +88,14 @@ def _layer(name: str, calls: list[Floats], steps: int, batch: Batch) -> Floats:
             return rows[:, :steps]
         if steps != 1:
             raise TraceError(
-                f"{name} ran once, with {rows.shape[1]} rows, but there are {steps} tokens; give all the words that "
+                f"{name} ran once, with {counted(rows.shape[1], 'row')}, but there are {counted(steps, 'token')}; "
+                "give all the words that "
                 "the network read, or wrote"
             )
     if len(calls) not in (steps, steps + 1):
         raise TraceError(
-            f"{name} ran {len(calls)} times, but there are {steps} tokens; watch one sentence at a time (clear() "
+            f"{name} ran {len(calls)} times, but there are {counted(steps, 'token')}; watch one sentence at a time "
+            "(clear() "
             "forgets), or say with per_step how often each step runs it"
         )
     # Heads have the same number at every step; rows, of all tokens so far, grow.

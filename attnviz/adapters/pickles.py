@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, counted
 
 LONGEST = 8 * 2**20
 """Bytes of one pickle: checkpoints of a ResNet-101 with its optimiser's state have half a megabyte."""
@@ -175,7 +175,9 @@ class Reader:
         if (answer := self.answers.get(called)) is not None:
             return answer(*arguments)
         if arguments or not self.is_shell(called):
-            raise ModelError(f"it calls {called} with {len(arguments)} values, which no checkpoint of this kind does")
+            raise ModelError(
+                f"it calls {called} with {counted(len(arguments), 'value')}, which no checkpoint of this kind does"
+            )
         return Shell(called)
 
     def _admit(self, module: Any, name: Any) -> Name:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, counted
 
 PAD, START, END, UNKNOWN = SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
 """In the order that attnviz has them in."""
@@ -50,7 +50,8 @@ def read_wordmap(path: str | Path, count: int) -> WordMap:
     last = max(found)
     if last != count - 1:
         raise ModelError(
-            f"{path}: its numbers go up to {last}, and the decoder has {count} words, 0 to {count - 1}: it is the word "
+            f"{path}: its numbers go up to {last}, and the decoder has {counted(count, 'word')}, 0 to {count - 1}: "
+            "it is the word "
             "map of another checkpoint"
         )
     if PAD not in numbers and 0 not in found:

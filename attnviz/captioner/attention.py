@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, counted
 
 Hard = Literal["sample", "argmax"]
 
@@ -147,7 +147,7 @@ class Attention(nn.Module):
         """
         if self.fixed_grid and values.shape[1] != self.cells:
             raise ModelError(
-                f"this model was made for a grid of {self.cells} cells and was given one of {values.shape[1]}"
+                f"this model was made for a grid of {counted(self.cells, 'cell')} and given one of {values.shape[1]}"
             )
         return Features(values, self.keys(values))
 
@@ -275,7 +275,7 @@ class FlatConcat(Attention):
     """s = tanh(FC([d ; flatten(E)])), FC: D + N C -> N with bias; C is `reduced` where that is given, since the
     parameters grow with N^2 C (14x14 cells of 256 channels: 10 million).
 
-    tanh bounds the scores to [-1, 1], so no weight exceeds e / (e + (N - 1) / e): 3.65 % for 14x14.
+    tanh bounds the scores to [-1, 1], so no weight exceeds e / (e + (N - 1) / e): 2.82 % for 16x16, 3.65 % for 14x14.
     """
 
     fixed_grid = True

@@ -82,7 +82,7 @@ def cli(ctx: click.Context) -> None:
     attnviz render photo.jpg     writes photo-attention/: a picture per word, a GIF, the numbers
     attnviz render --help        says what can be set
 
-    Exit status: 0 all done, 1 something failed, 2 wrong usage.
+    Exit status: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

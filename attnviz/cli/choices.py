@@ -19,7 +19,7 @@ MODES = {
     "dot": Mode("s_i = E_i . d", "cells", "needs as many channels as the state has"),
     "channel-dot": Mode("s_c = sum_i d_i E_ic", "channels", "needs as many cells as the state has; fixed grid"),
     "channel-general": Mode("s_c = (Wd d) . (We E_:c)", "channels", "a class activation map in effect; fixed grid"),
-    "flat-concat": Mode("s = tanh(FC([d ; flatten(E)]))", "cells", "no weight above 3.65 % on 14x14; fixed grid"),
+    "flat-concat": Mode("s = tanh(FC([d ; flatten(E)]))", "cells", "at most e/(e + (N-1)/e) of N cells; fixed grid"),
 }
 """In the order of usefulness. E_i is the encoder's output at cell i, E_:c its channel c, d the decoder's state."""
 

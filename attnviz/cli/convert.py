@@ -6,7 +6,7 @@ import click
 
 from attnviz.cli.output import note
 from attnviz.cli.types import File
-from attnviz.errors import OutputError
+from attnviz.errors import OutputError, counted
 
 
 @click.command()
@@ -48,6 +48,6 @@ def command(checkpoint: str, wordmap: str, out: str, name: str | None, side: int
     if not quiet:
         past = f", after epoch {facts.epoch}" if facts.epoch is not None else ""
         score = f", its own BLEU-4 {facts.bleu:.3f}" if facts.bleu is not None else ""
-        note(f"{facts.encoder}, {facts.words} words{past}{score}")
+        note(f"{facts.encoder}, {counted(facts.words, 'word')}{past}{score}")
         for remark in facts.remarks:
             note(remark)

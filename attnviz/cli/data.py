@@ -11,6 +11,7 @@ import click
 
 from attnviz.cli.output import note
 from attnviz.cli.types import File
+from attnviz.errors import counted
 
 if TYPE_CHECKING:
     from attnviz.data.writing import Progress
@@ -54,7 +55,9 @@ def flickr8k(images: str, captions: str, splits: tuple[str, ...], entities: str 
         folder = Path(entities) if entities else None
         place = Path(out) / name
         grounded = make_split(Path(images), Path(captions), Path(names), place, folder, _progress(name, quiet))
-        click.echo(f"{place}.jsonl: {grounded} photos with phrases")
+        if entities and not grounded:
+            note(f"{entities}: has no Sentences/NAME.txt with Annotations/NAME.xml of any photo of {name}")
+        click.echo(f"{place}.jsonl: {counted(grounded, 'photo')} with phrases")
 
 
 @command.command("coco")
@@ -105,7 +108,7 @@ def coco(
         place = Path(out) / name
         write_split(Path(images), place, lines, _progress(name, quiet))
         told, things = (sum(bool(line.get(key)) for line in lines.values()) for key in ("captions", "objects"))
-        click.echo(f"{place}.jsonl: {len(lines)} photos, {told} with captions, {things} with objects")
+        click.echo(f"{place}.jsonl: {counted(len(lines), 'photo')}, {told} with captions, {things} with objects")
 
 
 @command.command("csv")
@@ -155,6 +158,6 @@ def _progress(name: str, quiet: bool) -> Progress:
 
     def tell(done: int, total: int) -> None:
         if not quiet and (done % 500 == 0 or done == total):
-            note(f"{name}: {done} of {total} photos")
+            note(f"{name}: {done} of {counted(total, 'photo')}")
 
     return tell

@@ -12,6 +12,7 @@ from attnviz.cli.output import note
 from attnviz.cli.progress import Gauge
 from attnviz.cli.tables import print_table
 from attnviz.cli.types import File, Name
+from attnviz.errors import counted
 from attnviz.limits import BEAM, MOST_BEAMS
 
 if TYPE_CHECKING:
@@ -70,9 +71,11 @@ def command(
         progress(0, len(split))
         report = evaluate(network, split, beam=beam, seed=seed, progress=progress)
     if not quiet:
-        note(f"measured {report.photos} photos in {gauge.elapsed}")
+        note(f"measured {counted(report.photos, 'photo')} in {gauge.elapsed}")
         if report.unread:
-            note(f"{report.unread} captions were left out: {report.model} splits their words in another way")
+            were = "was" if report.unread == 1 else "were"
+            told = f"{report.model} splits words in another way"
+            note(f"{counted(report.unread, 'caption')} {were} left out: {told}")
     if path is not None:
         from attnviz.captioner import update_card
 
@@ -86,7 +89,7 @@ def command(
 
 
 def _show(report: Report) -> None:
-    told = (report.model, report.mode, f"on {report.photos} photos of {report.data}")
+    told = (report.model, report.mode, f"on {counted(report.photos, 'photo')} of {report.data}")
     click.echo(f"{', '.join(filter(None, told))}{f', {report.beam} beams' if report.beam else ''}\n")
     if report.bleu:
         scores = [f"{value:.2f}" for value in report.bleu.values()]

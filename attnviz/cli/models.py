@@ -69,7 +69,7 @@ def _print(models: Sequence[Bundled]) -> None:
             model.mode,
             "default" if one["default"] else "",
             f"{one['size'] / 1e6:.0f} MB",
-            *(f"{some[name]:g}" if name in some else "-" for name in measured),
+            *(_shown(name, some[name]) if name in some else "-" for name in measured),
         )
         for model, one, some in zip(models, facts, figures, strict=True)
     ]
@@ -83,6 +83,11 @@ def _print(models: Sequence[Bundled]) -> None:
     click.echo()
     for text, names in made.items():
         click.echo(click.wrap_text(f"{', '.join(names)}: {text}", 78, subsequent_indent="  "))
+
+
+def _shown(name: str, value: float) -> str:
+    """A figure of a model card, with as many decimals as `attnviz evaluate` keeps of its kind."""
+    return f"{value:.{1 if name.startswith('BLEU') else 3}f}"
 
 
 def _facts(model: Bundled) -> dict[str, Any]:

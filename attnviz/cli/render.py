@@ -80,7 +80,8 @@ def command(
         for source in mode_sources(ctx, model, mode, modes)
     ]
     check_layers(ctx, layer_rows, asked.layers, len(networks))
-    report = Report(len(images), as_json=as_json, quiet=quiet, captions_to_error=target.is_stdout)
+    names = [label(image) for image in images]
+    report = Report(len(names), as_json=as_json, order=names, quiet=quiet, captions_to_error=target.is_stdout)
     with networks[0], report:
         if may_be_read(images):
             networks[0].start()

@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from attnviz.data.writing import Progress, check_photos, read_names, read_text, write_split
-from attnviz.errors import DataError
+from attnviz.errors import DataError, counted
 from attnviz.files import is_file
 
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)+) ([^\]]+)\]")
@@ -47,7 +47,8 @@ def make_split(
     references, wanted = read_captions(captions), read_names(names)
     if missing := [name for name in wanted if name not in references]:
         raise DataError(
-            f"{captions}: lacks captions of {len(missing)} photos that {names.name} lists, {missing[0]} first"
+            f"{captions}: lacks captions of {counted(len(missing), 'photo')} that {names.name} lists, "
+            f"{missing[0]} first"
         )
     check_photos(images, wanted)
     lines, grounded = {}, 0

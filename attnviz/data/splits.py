@@ -183,7 +183,7 @@ def _caption(values: Mapping[str, Any]) -> Caption:
     phrases = []
     for start, end, chain, *types in values.get("phrases", ()):
         if not 0 <= start < end <= len(words):
-            raise ValueError(f"phrase [{start}, {end}) lies outside its {len(words)} tokens")
+            raise ValueError(f"phrase [{start}, {end}) lies outside its {counted(len(words), 'token')}")
         if before[start] < before[end]:
             phrases.append(Phrase(before[start], before[end], str(chain), tuple(types[0]) if types else ()))
     return Caption(tuple(word for word in words if word), tuple(phrases))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from attnviz.data.writing import Progress, check_photos, read_text, write_split
-from attnviz.errors import DataError
+from attnviz.errors import DataError, counted
 
 PHOTO = frozenset({"image", "image_name", "photo", "file", "filename", "file_name", "name", "path"})
 TEXT = frozenset({"caption", "captions", "comment", "text", "description", "sentence"})
@@ -56,7 +56,7 @@ def make_splits(
         count = max(1, len(texts) // 10) if dev is None else dev
         if not 0 < count < len(texts):
             raise DataError(
-                f"{captions}: tells of {len(texts)} photos, too few to learn from and to measure on {count}"
+                f"{captions}: tells of {counted(len(texts), 'photo')}, too few to learn from and to measure on {count}"
             )
         # By a hash of the name: the same ones each time, and whatever order the table has.
         ordered = sorted(texts, key=lambda name: hashlib.sha256(name.encode()).digest())

@@ -8,6 +8,7 @@ import io
 from html import escape
 from typing import TYPE_CHECKING
 
+from attnviz.errors import counted
 from attnviz.evidence.table import remarks
 from attnviz.evidence.verdict import KINDS
 from attnviz.render import DrawOptions
@@ -59,7 +60,7 @@ def page(evidence: Evidence, photo: Photo) -> str:
     pictures = Pictures(trace, photo, DrawOptions(size=LONGEST))
     style = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'"
-    about = ", ".join(filter(None, (trace.model, trace.mode, f"{evidence.passes} photos read")))
+    about = ", ".join(filter(None, (trace.model, trace.mode, f"{counted(evidence.passes, 'photo')} read")))
     rows = "\n".join(_row(word, pictures) for word in evidence.words)
     notes = "".join(f"<p>{_text(line)}</p>" for line in remarks(evidence))
     return f"""<!DOCTYPE html>

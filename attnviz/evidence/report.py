@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnviz._version import __version__
+from attnviz.errors import counted
 from attnviz.evidence.table import remarks
 from attnviz.evidence.verdict import KINDS
 from attnviz.render import DrawOptions
@@ -63,7 +64,7 @@ def _page(evidence: Evidence, pictures: Pictures, words: range, last: bool) -> F
     page = Figure(figsize=(WIDTH, HEIGHT))
     trace = evidence.trace
     title = f"{pictures.name}: {trace.caption}"
-    about = ", ".join(filter(None, (trace.model, trace.mode, f"{evidence.passes} photos read")))
+    about = ", ".join(filter(None, (trace.model, trace.mode, f"{counted(evidence.passes, 'photo')} read")))
     page.text(MARGIN / WIDTH, 1 - MARGIN / HEIGHT, _said(title, 90), size=TEXT + 2, weight="bold", va="top")
     page.text(MARGIN / WIDTH, 1 - (MARGIN + 0.27) / HEIGHT, _said(about, 120), size=TEXT, color=FADED, va="top")
     _key(page, 1 - (MARGIN + 0.52) / HEIGHT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attnviz.errors import counted
 from attnviz.evidence.verdict import KINDS
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def remarks(evidence: Evidence) -> list[str]:
     needless = [word.token for word in evidence.words if word.unfocused is not None and word.unfocused >= AS_LIKELY]
     if needless:
         found.append(f"as likely when the attention is uniform: {', '.join(needless)}.")
-    found.append(f"{evidence.passes} photos were read for this.")
+    found.append(f"{counted(evidence.passes, 'photo')} {'was' if evidence.passes == 1 else 'were'} read for this.")
     return found
 
 
@@ -78,8 +79,8 @@ def _second(evidence: Evidence) -> str | None:
     deletion = sum((word.deletion.second or 0) < word.deletion.area for word in words)
     insertion = sum((word.insertion.second or 0) > word.insertion.area for word in words)
     return (
-        f"the map by gradient (--map gradient) does better than the attention at {deletion} of {len(words)} words in "
-        f"deletion and at {insertion} in insertion."
+        f"the map by gradient (--map gradient) does better than the attention at {deletion} of "
+        f"{counted(len(words), 'word')} in deletion and at {insertion} in insertion."
     )
 
 

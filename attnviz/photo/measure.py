@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, counted
 from attnviz.photo.probe import Probe
 
 if TYPE_CHECKING:
@@ -143,7 +143,9 @@ class _Tile:
             return None
         if stop - start < LEAST:
             if start == 0 or stop == self._size[axis]:
-                raise ConfigError(f"preprocess shows {stop - start} pixels of the photo, which are too few to measure")
+                raise ConfigError(
+                    f"preprocess shows {counted(stop - start, 'pixel')} of the photo, which are too few to measure"
+                )
             self._lines[axis] = line = _Line(stop - start, start)  # it is all there, between padding
             return line
         profile, across = (seen[self._part].mean(axis=other) for other in (1 - axis, axis))

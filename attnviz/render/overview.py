@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from attnviz.errors import counted
 from attnviz.render.board import GAP, columns_for
 from attnviz.render.colorbar import PARTS
 from attnviz.render.strip import BACKGROUND, BRIGHT, FAINT, LEAST_SIZE, MIN_WIDTH, Strip, marked
@@ -111,7 +112,8 @@ class Overview:
         if self._side:
             self._name_rows(sheet, blocks, block)
         if left_out:
-            more = fitted(f"and {left_out} more words", grid.letters, self.size_across - 2 * PAD, LEAST_SIZE)
+            told = f"and {counted(left_out, 'more word')}"
+            more = fitted(told, grid.letters, self.size_across - 2 * PAD, LEAST_SIZE)
             more.paste(sheet, (PAD, below - self._header), FAINT)
         sheet.paste(Image.fromarray(self._strip.draw(None, PARTS if own else pictures.scales[0], None)), (0, below))
         return np.asarray(sheet)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, counted
 from attnviz.photo.image import Photo, load
 from attnviz.render.options import DrawOptions, options_from
 from attnviz.render.overview import Overview
@@ -79,7 +79,9 @@ def log(
     several = [traces] if isinstance(traces, Trace) else list(traces)
     sources = [photos] if isinstance(traces, Trace) and not isinstance(photos, list | tuple) else list(photos)
     if len(sources) != len(several):
-        raise ConfigError(f"log: {len(several)} traces, but {len(sources)} photos; give each its own")
+        raise ConfigError(
+            f"log: {counted(len(several), 'trace')}, but {counted(len(sources), 'photo')}; give each its own"
+        )
     chosen = options_from(DrawOptions, {"size": LOGGED, **options}, "log")
     send = _sender(writer)
     loaded = [photo if isinstance(photo, Photo) else load(photo) for photo in sources]

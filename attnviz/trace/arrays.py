@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import TraceError
+from attnviz.errors import TraceError, counted
 from attnviz.limits import MOST_CELLS, MOST_CHARACTERS, MOST_STEPS, MOST_VALUES
 from attnviz.photo.arrays import to_numpy
 
@@ -78,7 +78,7 @@ def shares(name: str, value: Any, steps: int) -> Floats:
     """(T,) float32 from 0 to 1. Raises TraceError."""
     array = floats(name, value, ("T",))
     if array.shape != (steps,):
-        raise TraceError(f"{name} of shape {array.shape} do not fit {steps} steps")
+        raise TraceError(f"{name} of shape {array.shape} do not fit {counted(steps, 'step')}")
     if not ((array >= 0) & (array <= 1 + SUM_TOLERANCE)).all():
         raise TraceError(f"{name} must be shares, from 0 to 1")
     array = np.minimum(array, np.float32(1))

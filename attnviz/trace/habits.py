@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attnviz.errors import counted
 from attnviz.trace.step import entropy
 from attnviz.trace.wording import content_words
 
@@ -42,7 +43,8 @@ def sinks(weights: Floats) -> list[str]:
         return []
     which, hold = ("The same cell is", "holds") if cells.size == 1 else (f"The same {cells.size} cells are", "hold")
     found = (
-        f"{which} among the strongest at {seen[cells].min()} of {steps} words and {hold} {share:.0%} of the attention"
+        f"{which} among the strongest at {seen[cells].min()} of {counted(steps, 'word')} and {hold} {share:.0%} of the "
+        "attention"
     )
     return [f"{found}: a sink, or what all words are about; --relative shows what each word has beside it."]
 

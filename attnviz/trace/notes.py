@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnviz.errors import counted
 from attnviz.trace.habits import late, on_picture, sinks
 from attnviz.trace.step import outside, variation
 
@@ -75,7 +76,7 @@ def _dead(maps: Floats) -> list[str]:
         return ["The attention is nearly uniform at every step: the model looks everywhere alike."]
     found = []
     if 2 * uniform >= len(maps):
-        found.append(f"The attention is nearly uniform at {uniform} of {len(maps)} steps.")
+        found.append(f"The attention is nearly uniform at {uniform} of {counted(len(maps), 'step')}.")
     mean = maps.mean(axis=0, dtype=np.float64)
     if len(maps) > 1 and all(variation(one, mean) < SAME_DISTANCE for one in maps):
         found.append("The attention is nearly the same at every step: it does not follow the words.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.errors import TraceError
+from attnviz.errors import TraceError, counted
 from attnviz.photo.frame import Frame
 from attnviz.photo.sizes import whole_pair
 from attnviz.trace.arrays import check_shape, texts
@@ -82,7 +82,7 @@ def _columns(rows: Rows, skip: Any) -> tuple[int, Size]:
         )
     length, left = rows.length, rows.length - int(before) - (after or 0)
     if left < 1:
-        raise TraceError(f"attention has {length} columns, so skip={skip!r} leaves none for the picture")
+        raise TraceError(f"attention has {counted(length, 'column')}, so skip={skip!r} leaves none for the picture")
     if rows.grid is None:
         if rows.growing:
             raise TraceError(
@@ -97,8 +97,8 @@ def _columns(rows: Rows, skip: Any) -> tuple[int, Size]:
     if left < cells or (left > cells and not rows.growing):
         shown = f"{rows.grid[0]}x{rows.grid[1]}"
         raise TraceError(
-            f"attention has {length} columns, of which skip={skip!r} leaves {left}, but a grid of {shown} has {cells} "
-            f"cells{_hint(left, cells, skip)}"
+            f"attention has {counted(length, 'column')}, of which skip={skip!r} leaves {left}, but a grid of {shown} "
+            f"has {counted(cells, 'cell')}{_hint(left, cells, skip)}"
         )
     return int(before), rows.grid
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import TraceError
+from attnviz.errors import TraceError, counted
 from attnviz.photo.arrays import to_numpy
 
 if TYPE_CHECKING:
@@ -208,4 +208,6 @@ def _is_numbers(values: Sequence[Any]) -> bool:
 def _check_count(found: int, steps: int, grid: Size | None) -> None:
     if found != steps:
         end = "; the step of the end token is to be left out" if found == steps + 1 else ""
-        raise TraceError(f"attention of {found} steps, but {steps} tokens; give one token a step{end}")
+        raise TraceError(
+            f"attention of {counted(found, 'step')}, but {counted(steps, 'token')}; give one token a step{end}"
+        )

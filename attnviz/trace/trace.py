@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from attnviz._version import __version__
-from attnviz.errors import TraceError
+from attnviz.errors import TraceError, counted
 from attnviz.photo.frame import Frame
 from attnviz.trace import file
 from attnviz.trace.arrays import (
@@ -100,7 +100,9 @@ class Trace:
         set_field(self, "weights", floats("weights", self.weights, ("T", "h", "w")))
         steps, *grid = self.weights.shape
         if steps != len(self.tokens):
-            raise TraceError(f"weights of {steps} steps, but {len(self.tokens)} tokens; give one token a step")
+            raise TraceError(
+                f"weights of {counted(steps, 'step')}, but {counted(len(self.tokens), 'token')}; give one token a step"
+            )
         check_distributions("weights", self.weights)
         for name, axes in (("logprobs", ("T",)), ("scores", ("T", "h", "w")), ("channel_weights", ("T", "C"))):
             if getattr(self, name) is not None:

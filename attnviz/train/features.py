@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attnviz.captioner.efficientnet import EfficientNetLite
-from attnviz.errors import DataError
+from attnviz.errors import DataError, counted
 from attnviz.photo.frame import Frame
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _compute(model: Captioner, split: Split, flip: bool, stages: int | None, pat
             store[done : done + len(batch)] = x
         done += len(batch)
         if done % (BATCH * 25) == 0 or done == len(split):
-            say(f"features of {split.name}{' (mirrored)' if flip else ''}: {done} of {len(split)} photos")
+            say(f"features of {split.name}{' (mirrored)' if flip else ''}: {done} of {counted(len(split), 'photo')}")
     del stores
     for part, path in zip(parts, paths, strict=True):
         part.replace(path)

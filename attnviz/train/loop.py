@@ -20,7 +20,7 @@ from attnviz.captioner import load_checkpoint, save_checkpoint, save_encoder
 from attnviz.captioner.efficientnet import EfficientNetLite
 from attnviz.captioner.vocabulary import PAD, SPECIAL, Vocabulary
 from attnviz.data import Split
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, counted
 from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.build import blend, build, freeze, start_of
 from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
@@ -66,13 +66,16 @@ def fit(config: FitConfig, say: Say = print, after: After | None = None) -> Path
     records = [record for split in splits for record in split]
     vocabulary = Vocabulary.build((c.words for record in records for c in record.captions), config.data.minimum)
     if len(vocabulary) == len(SPECIAL):
-        raise ConfigError(f"no word occurs {config.data.minimum} times; set a lower 'minimum' under [data]")
+        raise ConfigError(f"no word occurs {counted(config.data.minimum, 'time')}; set a lower 'minimum' under [data]")
     if config.data.writer:
         writer = load_checkpoint(config.data.writer)
         splits = [rewrite(split, written(split, writer, config.data.cache, say)) for split in splits]
     model = build(config, vocabulary)
     h, w = model.grid
-    say(f"{len(records)} photos to learn from, {len(dev)} to measure on, {len(vocabulary)} words, grid {h}x{w}")
+    say(
+        f"{counted(len(records), 'photo')} to learn from, {len(dev)} to measure on, "
+        f"{counted(len(vocabulary), 'word')}, grid {h}x{w}"
+    )
     trainer = Trainer(config, model, splits, dev, say)
     trainer.resume()
     _check_encoder(config, trainer)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnviz.captioner.config import ModelConfig
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, counted
 from attnviz.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def read_state(config: FitConfig) -> dict[str, Any] | None:
             f"begin another run with start = {config.out!r}"
         )
     if done > options.epochs + (options.critical if turned else 0):
-        raise ConfigError(f"{path}: the run has {done} epochs already; ask for more, or change `out`")
+        raise ConfigError(f"{path}: the run has {counted(done, 'epoch')} already; ask for more, or change `out`")
     return state
 
 

@@ -140,7 +140,7 @@ def test_channel_dot_names_both_sizes() -> None:
 @pytest.mark.parametrize("mode", ["flat-concat", "channel-dot", "channel-general"])
 def test_fixed_grid_refuses_another(mode: str) -> None:
     attention = build_attention(mode, **sizes(mode))
-    with pytest.raises(ModelError, match="grid of 6 cells and was given one of 8"):
+    with pytest.raises(ModelError, match="grid of 6 cells and given one of 8"):
         attention.prepare(torch.zeros(1, 8, C))
 
 

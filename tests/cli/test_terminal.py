@@ -109,7 +109,7 @@ def test_the_names_of_models_are_never_broken(tmp_path: Path, width: int) -> Non
     for model in bundled():
         (row,) = [line.split() for line in lines if line.split()[:2] == [model.name, model.mode]]
         assert ("default" in row) == ((model.name, model.mode) == (DEFAULT_MODEL, DEFAULT_MODE))
-        assert f"{model.meta()['card']['figures']['BLEU-4']:g}" in row
+        assert f"{model.meta()['card']['figures']['BLEU-4']:.1f}" in row
     assert width < 80 or max(map(len, lines)) <= 80
 
 

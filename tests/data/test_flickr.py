@@ -82,7 +82,7 @@ def test_sentences() -> None:
     ("file", "text", "said"),
     [
         ("token.txt", "111_a.jpg A child", r"token\.txt, line 1: not of the form"),
-        ("token.txt", "111_a.jpg#0\tA child", r"token\.txt: lacks captions of 1 photos that list\.txt lists, 222_b"),
+        ("token.txt", "111_a.jpg#0\tA child", r"token\.txt: lacks captions of 1 photo that list\.txt lists, 222_b"),
         ("list.txt", "", r"list\.txt: names no photo"),
         ("Annotations/111.xml", "<a>", r"111\.xml: not an annotation"),
         ("Annotations/111.xml", "<a><size><width>0</width><height>1</height></size></a>", None),
@@ -127,7 +127,7 @@ def test_the_command(cli: Callable[..., Any], download: Path) -> None:
     status, out, err = cli(
         "data", "flickr8k", *paths, "--splits", f"dev={download / 'list.txt'}", "--entities", download
     )
-    assert (status, out) == (0, f"{download}/made/dev.jsonl: 1 photos with phrases\n")
+    assert (status, out) == (0, f"{download}/made/dev.jsonl: 1 photo with phrases\n")
     assert "dev: 2 of 2 photos" in err
     assert len(Split(download / "made" / "dev")) == 2
     status, _, err = cli("data", "flickr8k", *paths, "--splits", "list.txt")
@@ -136,3 +136,14 @@ def test_the_command(cli: Callable[..., Any], download: Path) -> None:
     assert err.count("\n") == 1
     twice = ("--splits", f"dev={download / 'list.txt'}") * 2
     assert "dev is given twice" in cli("data", "flickr8k", *paths, *twice).err
+
+
+def test_entities_of_other_photos_are_told(cli: Callable[..., Any], download: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    paths = ("--images", download / "images", "--captions", download / "token.txt", "-o", download / "made")
+    asked = ("data", "flickr8k", *paths, "--splits", f"dev={download / 'list.txt'}", "-q", "--entities")
+    told = (
+        f"attnviz: {tmp_path / 'elsewhere'}: has no Sentences/NAME.txt with Annotations/NAME.xml of any photo of dev\n"
+    )
+    assert cli(*asked, tmp_path / "elsewhere").err == told
+    assert cli(*asked, download).err == ""

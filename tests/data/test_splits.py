@@ -62,7 +62,7 @@ def test_reads_records_and_photos(tmp_path: Path, suffix: str) -> None:
         ({"captions": []}, "line 2: not a record"),
         (
             {"image": "a.png", "captions": [{"tokens": ["a"], "phrases": [[0, 2, "1"]]}]},
-            "phrase \\[0, 2\\) lies outside its 1 tokens",
+            "phrase \\[0, 2\\) lies outside its 1 token",
         ),
         ({"image": "a.png", "boxes": {"1": [[1, 2, 3]]}}, "line 2: not a record"),
         ({"image": "a.png", "boxes": {"1": [[1, 2, 30, 40]]}}, "fractions of width"),

@@ -75,7 +75,7 @@ def test_words_are_told_apart_from_signs(folder: Path, tmp_path: Path) -> None:
         ("image,caption\n0.jpg,...\n", "line 2: has no caption"),
         ("image,caption\n,a dog\n", "line 2: has no photo"),
         ("image,caption\n../x.jpg,a dog\n", "line 2: '../x.jpg' is not the name of a photo"),
-        ("image,caption\n0.jpg,a dog\n", "tells of 1 photos, too few"),
+        ("image,caption\n0.jpg,a dog\n", "tells of 1 photo, too few"),
         ("image,caption\n0.jpg,a dog\nnone.jpg,a cat\n", "lacks 1 of the photos, none.jpg first"),
         ("image,split,caption\n0.jpg,train,a dog\n0.jpg,dev,a cat\n", "line 3: 0.jpg is in both splits"),
         ("image,split,caption\n0.jpg,train,a dog\n1.jpg,train,a cat\n", "leaves no photo to dev"),

@@ -102,7 +102,7 @@ def test_the_log_of_weights_and_biases(monkeypatch: pytest.MonkeyPatch, pixels: 
 
 
 def test_logs_that_cannot_be(pixels: np.ndarray) -> None:
-    with pytest.raises(ConfigError, match="2 traces, but 1 photos"):
+    with pytest.raises(ConfigError, match="2 traces, but 1 photo"):
         attnviz.log(Run(), "dev", 1, [made(), made()], [pixels])
     with pytest.raises(ConfigError, match="neither a SummaryWriter"):
         attnviz.log(None, "dev", 1, made(), pixels)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, counted
 from attnviz.photo.frame import Frame
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Layout:
         if tokens - self.count not in self.leads:
             grids = ", ".join("x".join(map(str, view.frame.grid)) for view in self.views)
             raise ModelError(
-                f"the model has {tokens} image tokens where its preprocessing makes {self.count} ({grids} cells), so "
+                f"the model has {counted(tokens, 'image token')} where its preprocessing makes {self.count} "
+                f"({grids} cells), so "
                 "where they lie on the photo is not known; use the processor that came with the model"
             )
         return tokens - self.count

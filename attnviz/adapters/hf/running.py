@@ -12,7 +12,7 @@ import torch
 
 from attnviz.adapters.hf.recorder import Recorder
 from attnviz.adapters.hf.replay import Written, positions_left, search, write
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, counted
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -181,8 +181,9 @@ def _check(parts: Parts, recorder: Recorder, latent: Recorder, steps: int) -> No
     for layer, rows in recorder.rows.items():
         if len(rows) != steps:
             raise ModelError(
-                f"layer {layer} looked {len(rows)} times while {steps} tokens were written, so which look belongs to "
-                "which is not known; leave out what drafts or guides the text (in the model's generation_config)"
+                f"layer {layer} looked {len(rows)} times while {counted(steps, 'token')} came, so which look "
+                "belongs to which is not known; leave out what drafts or guides the text (in the model's "
+                "generation_config)"
             )
     worst = max(recorder.worst, latent.worst)
     if not worst <= TOLERANCE.get(parts.model.dtype, FINE):

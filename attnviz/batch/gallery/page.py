@@ -12,6 +12,7 @@ from attnviz.batch.gallery.cards import card, failed
 from attnviz.batch.gallery.files import THUMBNAIL, Entry, Files
 from attnviz.batch.gallery.tiles import LEAST, MOST, Tile, read
 from attnviz.batch.manifest import DONE, Record
+from attnviz.errors import counted
 from attnviz.render.colorbar import GREY
 from attnviz.render.heatmap import BOTTOM, SCALES, THRESHOLD, scales_of_peaks
 from attnviz.render.options import DrawOptions
@@ -102,7 +103,7 @@ def _page(cards: str, photos: Sequence[Any], seen: Seen, lost: int) -> str:
     parts = {
         "policy": POLICY.format(style=digest(style), script=digest(script)),
         "version": __version__,
-        "title": f"attnviz: {len(photos)} photos",
+        "title": f"attnviz: {counted(len(photos), 'photo')}",
         "style": style,
         "script": script,
         "count": str(len(photos)),

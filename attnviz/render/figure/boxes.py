@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.patches import Rectangle
 
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,9 @@ def outlines(boxes: Any, photos: Sequence[Photo]) -> list[Outlines]:
     """Each photo's boxes, checked. Raises ConfigError for what are no boxes, or not as many as photos."""
     items = [None] * len(photos) if boxes is None else list(boxes)
     if len(items) != len(photos):
-        raise ConfigError(f"boxes: {len(items)} items for {len(photos)} photos; give one, or None, for each")
+        raise ConfigError(
+            f"boxes: {counted(len(items), 'item')} for {counted(len(photos), 'photo')}; give one, or None, for each"
+        )
     found = []
     for item in items:
         if isinstance(item, Mapping):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, counted
 from attnviz.render.figure.bars import Legend
 from attnviz.render.figure.layout import Block, Layout, Measures, arrange, fit, paginate
 from attnviz.render.figure.options import FigureOptions, columns_for
@@ -81,9 +81,10 @@ class Composer:
         if tallest > most:
             high = (tallest + self._foot) / dpi
             wider = max(block.panels for block in self._blocks) > columns
+            more = f", set more than {counted(columns, 'column')}"
             raise ConfigError(
                 f"figure: would be {high:.1f} inches high, more than {(most + self._foot) / dpi:g}; draw fewer words "
-                f"(words: content){f', set more than {columns} columns' if wider else ''}, or allow it "
+                f"(words: content){more if wider else ''}, or allow it "
                 f"(height: {high + 0.05:.1f}in)"
             )
         return self._drawn(groups, layouts)

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, counted
 from attnviz.photo.image import Photo, load
 from attnviz.render.compare import check_words, names_of
 from attnviz.render.figure.boxes import outlines
@@ -107,7 +107,9 @@ def _labels(traces: Sequence[Trace], labels: Sequence[str] | None) -> list[str]:
     if labels is None:
         return names_of(traces)
     if len(labels) != len(traces):
-        raise ConfigError(f"labels: {len(labels)} names for {len(traces)} rows; give one for each")
+        raise ConfigError(
+            f"labels: {counted(len(labels), 'name')} for {counted(len(traces), 'row')}; give one for each"
+        )
     return [str(label) for label in labels]
 
 
@@ -117,7 +119,7 @@ def _titles(count: int, titles: Sequence[str] | None) -> list[str]:
         return ["photo"] if count == 1 else [f"({number_name(number)})" for number in range(count)]
     given = [titles] if isinstance(titles, str) else list(titles)
     if len(given) != count:
-        raise ConfigError(f"titles: {len(given)} for {count} photos; give one for each, which may be empty")
+        raise ConfigError(f"titles: {len(given)} for {counted(count, 'photo')}; give one for each, which may be empty")
     return [str(title) for title in given]
 
 
@@ -137,7 +139,8 @@ def _pairs(traces: Any, images: Any) -> tuple[list[Photo], list[list[Trace]]]:
         compared = [[one] if isinstance(one, Trace) else list(one) for one in traces]
     if not sources or len(sources) != len(compared):
         raise ConfigError(
-            f"{len(compared)} traces for {len(sources)} photos; give a trace, or a list of them, for each"
+            f"{counted(len(compared), 'trace')} for {counted(len(sources), 'photo')}; give a trace, or a list of them, "
+            "for each"
         )
     for of_one in compared:
         if not of_one or not all(isinstance(trace, Trace) for trace in of_one):

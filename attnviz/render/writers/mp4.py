@@ -38,7 +38,7 @@ def require() -> None:
     try:
         import av  # noqa: F401
     except ImportError:
-        raise ConfigError("mp4: needs PyAV; install it with: pip install 'attnviz[video]'") from None
+        raise ConfigError("mp4: needs PyAV; pip install 'attnviz[video]'") from None
 
 
 def write(pictures: Pictures, stream: BinaryIO) -> None:
