@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from attnviz.errors import ConfigError, ModelError
+from attnviz.files import composed
 from attnviz.limits import MOST_BEAMS
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Asked:
             texts: tuple[Any, ...] = tuple(self.text) if hasattr(self.text, "__iter__") else (self.text,)
             if not all(isinstance(text, str) for text in texts):
                 raise ConfigError("text must be one string for all images, or a list with one string per image")
-            object.__setattr__(self, "text", texts)
+            object.__setattr__(self, "text", tuple(map(composed, texts)))
+        elif self.text is not None:
+            object.__setattr__(self, "text", composed(self.text))  # a decomposed letter is no letter to a vocabulary
         if not isinstance(self.prompt, str | None):
             raise ConfigError(f"prompt must be text, not {self.prompt!r}")
         if self.beam is not None and (type(self.beam) is not int or not 1 <= self.beam <= MOST_BEAMS):

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from attnviz.data.words import normalise
 from attnviz.errors import ModelError
+from attnviz.files import composed
 
 PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
@@ -67,7 +68,7 @@ class Vocabulary:
         is ignored in the look-up, unless the vocabulary has the word with it. A special word is one that it has not.
         """
         pairs = []
-        for typed in text.split():
+        for typed in composed(text).split():
             word = typed if typed in self else normalise(typed)
             if not word:
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from attnviz.cli.results import Results
 from attnviz.cli.types import File
 from attnviz.cli.weights import SOURCE, check_source, trace_of, weights_options
 from attnviz.errors import ImageError
+from attnviz.files import is_file, is_folder, spelled
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
@@ -61,7 +61,7 @@ def command(
     """
     check_source(ctx, file, options)
     source = {name: options.pop(name) for name in SOURCE}
-    results = Results() if file is None else Results.read(Path(file))
+    results = Results() if file is None else Results.read(file)
     target = check_output(ctx, out, formats, 1, as_json, len(results.traces))
     drawing = checked(options)
     traces, photo, path = _load(results, source, max_pixels)
@@ -86,8 +86,8 @@ def _load(results: Results, source: dict[str, Any], max_pixels: int) -> tuple[li
         photo = load(image, max_pixels=max_pixels)
         return [trace_of(photo, source)], photo, image
     traces = results.load()
-    if image and Path(image).is_dir():
-        image = _photo_in(Path(image), traces[0])
+    if image and is_folder(spelled(image)):
+        image = _photo_in(spelled(image), traces[0])
     path = str(image or results.find_photo(traces[0]))
     return traces, load(path, max_pixels=max_pixels), path
 
@@ -95,9 +95,10 @@ def _load(results: Results, source: dict[str, Any], max_pixels: int) -> tuple[li
 def _photo_in(folder: Path, trace: Trace) -> Path:
     """The photo that a trace names, in the folder that was given. Raises ImageError where it is not there."""
     name = "" if trace.image is None else Path(trace.image.name).name
-    if not name or not isfile(folder / name):  # noqa: PTH113 - Path.is_file raises for a name that is too long
+    found = spelled(folder / name)
+    if not name or not is_file(found):
         raise ImageError(f"{folder}: holds no photo {name}".rstrip() + "; give the photo itself with --image")
-    return folder / name
+    return found
 
 
 def _remark(trace: Trace, photo: Photo) -> None:

@@ -26,6 +26,7 @@ from attnviz.cli.photos import may_be_read, read_photo
 from attnviz.cli.sources import check_layers, chosen_modes, compared, sources
 from attnviz.cli.types import File, Layers, Name, Names, Paths, Width
 from attnviz.errors import AttnvizError
+from attnviz.files import composed
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
@@ -148,9 +149,6 @@ def command(
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, once a figure can be drawn with them."""
-    import logging
-
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache, which nobody asked for
     from attnviz.render.figure import FigureOptions
 
     given = {name: value for name, value in options.items() if value is not None}
@@ -177,7 +175,7 @@ def _remark(traces: list[list[Trace]], photos: list[Photo], boxes: list[Any] | N
     if drawing.get("difference") and len(traces[0]) == 1:
         note("--difference: there is one row, so nothing to differ from; compare several with --modes or --model")
     for of_one, photo, named in zip(traces, photos, boxes or (), strict=boxes is not None):
-        said = {token.casefold() for token in of_one[0].tokens}
-        left = [word for word in named if word and word.casefold() not in said]
+        said = {composed(token).casefold() for token in of_one[0].tokens}
+        left = [word for word in named if word and composed(word).casefold() not in said]
         if left:
             note(f"{photo.name}: no word of the caption has the boxes {', '.join(left)}; only the photo shows them")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from os.path import exists, isdir
+from collections.abc import Sequence
+from os.path import exists
 from typing import TYPE_CHECKING
 
 from attnviz.cli.delivery import is_closed
 from attnviz.cli.places import STDIN
 from attnviz.errors import ImageError
+from attnviz.files import is_folder, spelled
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
@@ -33,7 +34,8 @@ def read_photo(image: str, max_pixels: int) -> Photo:
     return load(sys.stdin.buffer, max_pixels=max_pixels, name=label(image))
 
 
-def may_be_read(images: Iterable[str]) -> bool:
+def may_be_read(images: Sequence[str]) -> bool:
     """Whether one of the photos seems to be there: a file, a pipe or standard input."""
+    places = (spelled(image) for image in images if image != STDIN)
     # Path's own methods raise for a name that is too long.
-    return any(image == STDIN or (exists(image) and not isdir(image)) for image in images)  # noqa: PTH110, PTH112
+    return STDIN in images or any(exists(place) and not is_folder(place) for place in places)  # noqa: PTH110

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from attnviz.errors import OutputError
+from attnviz.files import composed, fitting, is_folder, unfit
 
 STDIN = "-"
 
@@ -16,7 +16,8 @@ def result_folders(images: Sequence[str], out: str | None) -> list[Path]:
 
     One photo: `out` itself, or STEM-attention/ in the current folder. Several: STEM-attention/ of each, in `out` or the
     current folder. Photos of one stem keep their suffix (a.jpg-attention/, a.png-attention/), and those of one name get
-    a number, in the order given (a.jpg-attention/, a.jpg-2-attention/). The file system may not tell upper from lower
+    a number, in the order given (a.jpg-attention/, a.jpg-2-attention/). A name too long for a folder is cut, and gets
+    digits of its hash. The file system may not tell upper from lower
     case, nor one Unicode form from another; neither do we.
 
     Raises:
@@ -27,7 +28,7 @@ def result_folders(images: Sequence[str], out: str | None) -> list[Path]:
     if out is not None and len(images) == 1:
         folders = [Path(out)]
     else:
-        folders = [Path(out or ".") / f"{name}-attention" for name in _distinct(images)]
+        folders = [Path(out or ".") / fitting(name, "-attention") for name in _distinct(images)]
     for folder in folders:
         check_folder(folder)
     return folders
@@ -35,8 +36,10 @@ def result_folders(images: Sequence[str], out: str | None) -> list[Path]:
 
 def check_folder(folder: Path) -> None:
     """Raises OutputError when `folder` cannot become a folder because it or one above it is a file."""
+    if reason := unfit(folder):
+        raise OutputError(f"{folder}: cannot be written: {reason}; choose another folder with -o")
     for path in (folder, *folder.parents):
-        if path.is_dir():
+        if is_folder(path):
             return
         if path.exists() or path.is_symlink():
             raise OutputError(f"{folder}: cannot be written: {path} is a file; choose another folder with -o")
@@ -60,4 +63,4 @@ def _distinct(images: Sequence[str]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return composed(composed(name).casefold())

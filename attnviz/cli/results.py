@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from os.path import isfile
+from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnviz.errors import ImageError, TraceError
+from attnviz.files import absent, is_file, spelled
 
 if TYPE_CHECKING:
     from attnviz.trace import Trace
@@ -29,8 +30,11 @@ class Results:
     way: str | None = None
 
     @classmethod
-    def read(cls, path: Path) -> Results:
-        """A trace file, or a folder of results. Raises TraceError for a folder that holds none."""
+    def read(cls, name: str) -> Results:
+        """A trace file, or a folder of results. Raises TraceError for neither, or a folder that holds none."""
+        path = spelled(name)
+        if not lexists(path):
+            raise TraceError(f"{name}: {absent(name)}")
         if not path.is_dir():
             return cls((path,))
         from attnviz.render.folder import read_summary
@@ -61,12 +65,14 @@ class Results:
             ImageError: it is not there.
         """
         file = self.traces[0]
-        if self.folder is not None and self.way is not None and isfile(self.folder / self.way):  # noqa: PTH113
-            return self.folder / self.way
+        if self.folder is not None and self.way is not None:
+            known = spelled(self.folder / self.way)
+            if is_file(known):
+                return known
         if trace.image is None:
             raise ImageError(f"{file}: does not name its photo; give it with --image")
         name = Path(trace.image.name).name
         for folder in (file.parent, file.parent.parent, Path()):
-            if isfile(folder / name):  # noqa: PTH113 - Path.is_file raises for a name that is too long
-                return folder / name
+            if is_file(found := spelled(folder / name)):
+                return found
         raise ImageError(f"{file}: its photo {name} is not beside it; give it with --image")

@@ -73,7 +73,7 @@ def load(source: Source | Image.Image | Photo, *, max_pixels: int = MAX_PIXELS, 
         return Photo(_rgb_array(pixels), label, None)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        label = name or str(path)
+        label = name or os.fspath(source)  # as it was typed: Path makes ./a.jpg a.jpg and https:// https:/
         return _of_file(read_path(path, label, max_pixels), name or path.name, Limits(label, max_pixels))
     if isinstance(source, bytes | bytearray | memoryview):
         return _of_file(bytes(source), name or "image", Limits(name or "image", max_pixels))

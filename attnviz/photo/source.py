@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attnviz.errors import ImageError
+from attnviz.files import absent, is_folder, spelled
 
 _BYTES_A_PIXEL = 8  # the most an uncompressed file holds: four channels of 16 bits
 _BYTES_BESIDE = 64 * 2**20  # thumbnails, profiles, further frames
@@ -14,12 +15,13 @@ _BYTES_BESIDE = 64 * 2**20  # thumbnails, profiles, further frames
 def read_path(path: Path, label: str, max_pixels: int) -> bytes:
     """All bytes of a file, or of a named pipe. Raises ImageError."""
     try:
-        if path.is_dir():
+        path = spelled(path)
+        if is_folder(path):
             raise ImageError(f"{label}: is a folder, not an image; name a file in it, or use `attnviz batch`")
         with path.open("rb") as file:
             return read_stream(file, label, max_pixels)
     except FileNotFoundError:
-        raise ImageError(f"{label}: no such file; check the name and the folder") from None
+        raise ImageError(f"{label}: {absent(label)}") from None
     except PermissionError:
         raise ImageError(f"{label}: no permission to read it; change its permissions or copy it") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

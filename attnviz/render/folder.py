@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from attnviz.errors import OutputError
+from attnviz.files import unfit
 from attnviz.render.names import is_ours
 
 SUMMARY = "summary.json"
@@ -155,3 +156,5 @@ class output_errors:  # noqa: N801 - used like a function
             raise OutputError(f"{self._path}: cannot be written: {error.strerror or error}") from error
         if isinstance(error, ValueError) and "null" in str(error):  # a NUL in the path
             raise OutputError(f"{self._path}: is no path") from error
+        if isinstance(error, UnicodeEncodeError) and (reason := unfit(self._path)):
+            raise OutputError(f"{self._path}: cannot be written: {reason}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -34,11 +35,27 @@ def endings(names: Sequence[str]) -> list[str]:
 
 
 def slug(token: str) -> str:
-    """A token's letters, marks and digits; whatever else it holds becomes single hyphens."""
-    text = unicodedata.normalize("NFC", token[: 4 * MAX_BYTES])
+    """A token's letters, marks and digits; whatever else it holds becomes single hyphens.
+
+    So does what the file system's encoding lacks, where the locale is none of UTF-8; letters only lose their marks.
+    """
+    text = _held(unicodedata.normalize("NFC", token[: 4 * MAX_BYTES]))
     kept = "".join(char if unicodedata.category(char)[0] in "LMN" else "-" for char in text)
     kept = re.sub("-+", "-", kept).strip("-")
     return kept.encode()[:MAX_BYTES].decode(errors="ignore").strip("-") or "word"
+
+
+def _held(text: str) -> str:
+    """`text` with what the file system's encoding lacks as hyphens, or as the letters it has of it: \u00e9 as e."""
+    encoding = sys.getfilesystemencoding()
+
+    def held(char: str) -> bool:
+        return char.encode(encoding, "ignore") != b""
+
+    def nearest(char: str) -> str:
+        return "".join(filter(held, unicodedata.normalize("NFKD", char))) or "-"
+
+    return "".join(char if held(char) else nearest(char) for char in text)
 
 
 def is_ours(name: object) -> bool:

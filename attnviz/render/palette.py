@@ -60,7 +60,7 @@ def arms() -> tuple[Bytes, Bytes]:
 
 def names() -> list[str]:
     """The colour maps there are, the default first."""
-    from matplotlib import colormaps
+    from attnviz.render.mpl import colormaps
 
     return [DEFAULT, *sorted(set(colormaps) - {DEFAULT}, key=str.lower)]
 
@@ -73,7 +73,7 @@ def colours(name: str = DEFAULT) -> Bytes:
     """
     if name == DEFAULT:
         return ramp(_DUSK)
-    from matplotlib import colormaps
+    from attnviz.render.mpl import colormaps
 
     if str(name) not in colormaps:
         known = {known.lower(): known for known in (*colormaps, DEFAULT)}

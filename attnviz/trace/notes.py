@@ -28,6 +28,7 @@ SAME_DISTANCE = 0.05
 # in the picture.
 OUTSIDE_MEAN = 0.2
 OUTSIDE_STEP = 0.5
+MARKS = ".,;:!?\u2026()[]{}\"'\u2018\u2019\u201c\u201d\u00ab\u00bb"  # around a word, and no part of it
 
 
 def notes(
@@ -114,7 +115,8 @@ def _unknown(settings: Mapping[str, Any]) -> list[str]:
     words = settings.get("unknown")
     if not isinstance(words, list) or not words:
         return []
-    quoted = ", ".join(f'"{word}"' for word in words)
+    bare = dict.fromkeys(str(word).strip(MARKS) or str(word) for word in words)
+    quoted = ", ".join(f'"{word}"' for word in bare)
     return [f"The model does not know {quoted}: it saw an unknown word in the place of each."]
 
 

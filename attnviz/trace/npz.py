@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnviz.errors import TraceError
+from attnviz.files import absent, spelled
 
 if TYPE_CHECKING:
     import os
@@ -91,8 +92,8 @@ def reading(what: str) -> Iterator[None]:
             yield
     except TraceError:
         raise
-    except FileNotFoundError:
-        raise TraceError("no such file; check the name and the folder") from None
+    except FileNotFoundError as error:
+        raise TraceError(absent(error.filename or "")) from None
     except OSError as error:
         raise TraceError(f"cannot be read ({error.strerror or error}); name {what}") from error
     except zipfile.BadZipFile as error:
@@ -104,7 +105,7 @@ def reading(what: str) -> Iterator[None]:
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """The file, opened; the bytes of a pipe, which cannot be read from its end as an archive is."""
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(spelled(path), "rb") as file:  # noqa: PTH123
         if file.seekable():
             yield file
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from attnviz.cli.choices import FORMATS
 from attnviz.cli.delivery import DEMANDING, check_output
-from attnviz.errors import ConfigError, OutputError
+from attnviz.errors import ConfigError, OutputError, TraceError
 from attnviz.render import WRITERS
 from attnviz.render.writers.base import nothing
 from attnviz.trace import Trace
@@ -118,3 +119,39 @@ def test_streams_that_the_shell_has_closed(photo: Path, tmp_path: Path, command:
     )
     assert (found.returncode, found.stderr.count("\n")) == (1, 1)
     assert said in found.stderr
+
+
+@pytest.mark.parametrize(("disk", "named"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_photo_is_found_by_either_unicode_form_of_its_name(
+    cli: Run, photo: Path, tmp_path: Path, disk: Any, named: Any
+) -> None:
+    """macOS writes names decomposed, and most of what people type is composed."""
+    folder = tmp_path / "trip"
+    folder.mkdir()
+    photo.rename(folder / unicodedata.normalize(disk, "caf\u00e9.png"))
+    asked = unicodedata.normalize(named, "caf\u00e9.png")
+    save(folder / "t.npz", name=asked)
+    for args in (("trip/t.npz",), ("trip/t.npz", "--image", "trip"), ("trip/t.npz", "--image", f"trip/{asked}")):
+        status, _, err = cli("draw", *args, "-f", "gif", "-o", "out", "-q")
+        assert (status, err) == (0, "")
+
+
+@pytest.mark.parametrize("url", ["https://x.org/a.npz", "http:/x.org/a.npz", "s3://x/a.npz"])
+def test_a_url_is_no_trace_and_no_photo(cli: Run, photo: Path, tmp_path: Path, url: str) -> None:
+    save(tmp_path / "t.npz")
+    said = f"attnviz: error: {url}: is a URL, not a file; download it first, and name the file\n"
+    assert cli("draw", url) == (1, "", said)
+    assert cli("draw", "t.npz", "--image", url) == (1, "", said)
+    assert cli("draw", "--weights", url, "--tokens", "a", "--image", "photo.png") == (1, "", said)
+    with pytest.raises(TraceError, match="download it first"):
+        Trace.load(url)
+
+
+def test_a_token_that_the_file_systems_encoding_lacks(process: Run, photo: Path, tmp_path: Path) -> None:
+    """Letters lose their marks; what has none of the encoding's letters is called by its number alone."""
+    Trace(np.full((3, 3, 4), 1 / 12, np.float32), ("caf\u00e9", "\u8a9e", "dog")).save(tmp_path / "t.npz")
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    status, _, err = process("draw", "t.npz", "--image", "photo.png", "-f", "png", "-o", "out", "-q", env=env)
+    assert (status, err) == (0, "")
+    found = sorted(path.name for path in (tmp_path / "out").glob("step-*"))
+    assert found == ["step-00-cafe.png", "step-01-word.png", "step-02-dog.png"]

@@ -57,3 +57,20 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="file is a file; choose another"):
             result_folders(["a.jpg"], str(tmp_path / out))
     assert result_folders(["a.jpg"], str(tmp_path / "new/folder"))
+
+
+@pytest.mark.parametrize("length", [244, 245, 246, 250, 255])
+def test_a_photos_name_as_long_as_names_may_be_makes_a_folder(tmp_path: Path, length: int) -> None:
+    """`-attention` takes ten bytes; names that are cut differ by digits of their hash."""
+    names = ["x" * (length - 4) + suffix for suffix in (".jpg", ".png")] + ["\u00e9" * (length // 2 - 2) + ".jpg"]
+    folders = result_folders(names, str(tmp_path)) + result_folders(names[:1], None)
+    assert len(set(folders)) == len({folder.name.casefold() for folder in folders[:3]}) + 1 == 4
+    for folder in folders[:3]:
+        assert folder.name.endswith("-attention")
+        folder.mkdir()
+    assert len(folders[3].name) == (length + 6 if length <= 249 else 255)
+
+
+def test_a_folder_whose_name_is_too_long_is_one_line_with_the_way_out() -> None:
+    with pytest.raises(OutputError, match="a name of 256 bytes is too long, 255 are the most; choose another folder"):
+        result_folders(["a.jpg"], "x" * 256)

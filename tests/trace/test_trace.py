@@ -510,7 +510,8 @@ def test_what_a_crop_leaves_out_is_told() -> None:
 
 
 def test_unknown_words_are_told() -> None:
-    assert 'does not know "zebra", "Rex,": it saw' in notes_of(weights(), settings={"unknown": ["zebra", "Rex,"]})
+    words = ["zebra", "Rex,", "(Rex)", "..."]  # as they were typed
+    assert 'does not know "zebra", "Rex", "...": it saw' in notes_of(weights(), settings={"unknown": words})
     assert notes_of(weights(), settings={"unknown": []}) == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attnviz.render import mpl  # noqa: F401 - before anything that imports matplotlib
 from attnviz.render.figure.draw import FORMATS, figure, figures
 from attnviz.render.figure.options import FigureOptions
 from attnviz.render.figure.page import Page

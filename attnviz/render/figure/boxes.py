@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.patches import Rectangle
 
 from attnviz.errors import ConfigError, counted
+from attnviz.files import composed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ class Outlines:
         """The boxes to outline on the panel of `word`; all of them on the photo itself (None)."""
         if word is None:
             return np.concatenate([self.everywhere, *self.words.values()])
-        return np.concatenate([self.everywhere, self.words.get(word.casefold(), np.empty((0, 4)))])
+        return np.concatenate([self.everywhere, self.words.get(composed(word).casefold(), np.empty((0, 4)))])
 
 
 def outlines(boxes: Any, photos: Sequence[Photo]) -> list[Outlines]:
@@ -46,7 +47,7 @@ def outlines(boxes: Any, photos: Sequence[Photo]) -> list[Outlines]:
     found = []
     for item in items:
         if isinstance(item, Mapping):
-            words = {str(word).casefold(): _checked(some) for word, some in item.items()}
+            words = {composed(str(word)).casefold(): _checked(some) for word, some in item.items()}
             found.append(Outlines(words.pop("", np.empty((0, 4))), words))
         else:
             found.append(Outlines(_checked([] if item is None else item), {}))

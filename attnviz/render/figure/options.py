@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypedDict
 
 from attnviz.errors import ConfigError
+from attnviz.files import composed
 from attnviz.render.options import DrawOptions, check_flag
 from attnviz.render.palette import DEFAULT
 from attnviz.trace.wording import content_words
@@ -122,7 +123,7 @@ class FigureOptions:
         if words is not None:
             if self.steps is not None:
                 raise ConfigError("words: steps are chosen already; give steps or words, not both")
-            kept = tuple(dict.fromkeys(" ".join(str(word).split()) for word in words if str(word).strip()))
+            kept = tuple(dict.fromkeys(" ".join(composed(str(word)).split()) for word in words if str(word).strip()))
             if not kept:
                 raise ConfigError("words: none are given; write them with commas between, such as dog,frisbee")
             object.__setattr__(self, "words", kept)
@@ -146,12 +147,14 @@ class FigureOptions:
         if self.words == CONTENT:
             return [_content(trace) for trace in traces]
         wanted = {word.casefold() for word in self.words}
-        said = {token.casefold() for trace in traces for token in trace.tokens}
+        said = {composed(token).casefold() for trace in traces for token in trace.tokens}
         captions = " / ".join(repr(trace.caption) for trace in traces)
         for word in self.words:
             if word.casefold() not in said:
                 raise ConfigError(f"words: {word!r} is not in the caption, {captions}; choose words of it")
-        found = [tuple(i for i, token in enumerate(trace.tokens) if token.casefold() in wanted) for trace in traces]
+        found = [
+            tuple(i for i, token in enumerate(trace.tokens) if composed(token).casefold() in wanted) for trace in traces
+        ]
         for trace, steps in zip(traces, found, strict=True):
             if not steps:
                 raise ConfigError(f"words: none of {', '.join(self.words)} is in the caption {trace.caption!r}")
