@@ -15,7 +15,7 @@ import click
 from attnviz.cli.choices import FILES
 from attnviz.cli.places import check_folder
 from attnviz.errors import OutputError
-from attnviz.files import write_atomically
+from attnviz.files import is_folder, write_atomically
 
 if TYPE_CHECKING:
     from attnviz.photo.image import Photo
@@ -66,7 +66,7 @@ def check_output(
     """
     given = ctx.get_parameter_source("formats") is click.core.ParameterSource.COMMANDLINE
     suffix = Path(out or "").suffix.removeprefix(".").lower()
-    if out is not None and out != STDOUT and suffix in FILES and not Path(out).is_dir():
+    if out is not None and out != STDOUT and suffix in FILES and not is_folder(out):
         return _file(ctx, out, _one_of(ctx, out, suffix, formats if given else ()), count, modes)
     if out != STDOUT:
         return Target(_possible(formats), folder=out)

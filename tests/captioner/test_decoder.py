@@ -14,6 +14,7 @@ from attnviz.captioner.attention import SCORES
 from attnviz.captioner.search import Links, beam_search
 from attnviz.captioner.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
 from attnviz.errors import ModelError
+from attnviz.network import Asked
 
 
 def pixels(count: int, seed: int = 0) -> np.ndarray:
@@ -222,6 +223,14 @@ def test_given_words_are_shown_as_typed() -> None:
     (one,) = Captioner.tiny().describe_pixels(pixels(1), ["A DOG, zebra -- runs!"])
     assert one.tokens == ("A", "DOG,", "zebra", "runs!")
     assert one.unknown == ("zebra",)
+
+
+def test_given_words_are_composed() -> None:
+    """A keyboard or file of macOS may give e and its accent as two characters: the word is one, and the same."""
+    (one,) = Captioner.tiny().describe_pixels(pixels(1), ["a cafe\u0301 dog"])
+    assert one.tokens == ("a", "caf\u00e9", "dog")
+    assert Asked(text="cafe\u0301") == Asked(text="caf\u00e9")
+    assert Asked(text=["cafe\u0301", "a"]).text == ("caf\u00e9", "a")
 
 
 @pytest.mark.parametrize("text", ["", "  ", "... !"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -134,6 +135,24 @@ def test_a_photo_is_found_by_either_unicode_form_of_its_name(
     for args in (("trip/t.npz",), ("trip/t.npz", "--image", "trip"), ("trip/t.npz", "--image", f"trip/{asked}")):
         status, _, err = cli("draw", *args, "-f", "gif", "-o", "out", "-q")
         assert (status, err) == (0, "")
+
+
+@pytest.mark.parametrize("out", ["x" * 256, f"{'x' * 256}/y.gif", f"{'x' * 256}.gif"])
+def test_an_output_with_too_long_a_name_is_one_line(cli: Run, photo: Path, tmp_path: Path, out: str) -> None:
+    save(tmp_path / "t.npz")
+    status, _, err = cli("draw", "t.npz", "-o", out, "-q")
+    assert (status, err.count("\n")) == (1, 1)
+    assert re.search(r"x: cannot be written: a name of 256 bytes is too long|\.gif: cannot be written: .*too long", err)
+
+
+def test_a_photo_with_the_longest_name_is_drawn(cli: Run, photo: Path, tmp_path: Path) -> None:
+    long = "x" * 251 + ".png"
+    photo.rename(tmp_path / long)
+    save(tmp_path / "t.npz", name=long)
+    assert cli("draw", "t.npz", "-f", "gif", "-q")[::2] == (0, "")
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert re.fullmatch("x{236}-[0-9a-f]{8}-attention", folder.name)
+    assert cli("draw", folder.name, "-f", "gif", "-q")[::2] == (0, "")
 
 
 @pytest.mark.parametrize("url", ["https://x.org/a.npz", "http:/x.org/a.npz", "s3://x/a.npz"])

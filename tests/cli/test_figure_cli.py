@@ -279,6 +279,19 @@ def test_boxes_are_found_by_either_unicode_form_of_a_name(tmp_path: Path, file: 
     assert boxes_of(str(tmp_path / "boxes.json"), [named]) == [{"": [[10.0, 30.0, 30.0, 60.0]]}]
 
 
+@pytest.mark.parametrize("word", ["caf\u00e9", "cafe\u0301"])
+def test_words_and_boxes_are_of_the_caption_in_either_unicode_form(figure: Run, tmp_path: Path, word: str) -> None:
+    (tmp_path / "b.json").write_text(json.dumps({"photo.png": {word: [[0.1, 0.1, 0.5, 0.5]]}}))
+    asked = ("photo.png", "--text", "a cafe\u0301", "--words", word, "-q")
+    assert figure(*asked, "-o", "without.svg").status == 0
+    status, _, err = figure(*asked[:-1], "-o", "with.svg", "--boxes", "b.json")
+    assert status == 0
+    assert "no word of the caption" not in err
+    strokes = [(tmp_path / name).read_text().count("#ffffff; stroke-width") for name in ("without.svg", "with.svg")]
+    assert strokes[1] == strokes[0] + 2  # on the photo and on the word's panel
+    assert "caf\u00e9" in (tmp_path / "with.svg").read_text()
+
+
 def test_boxes_end_up_in_the_figure(figure: Run, tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text(json.dumps({"photo.png": {"dog": [[0.1, 0.1, 0.5, 0.5]]}}))
     asked = ("photo.png", "--text", "a dog", "-q")

@@ -55,6 +55,8 @@ def tree(folder: Path) -> dict[str, bytes | None]:
     ("args", "status", "words"),
     [
         (["missing.jpg"], 1, ["missing.jpg", "no such file"]),
+        (["./missing.jpg"], 1, ["error: ./missing.jpg: no such file; check the name and the folder"]),
+        (["https://x.org/a.jpg"], 1, ["error: https://x.org/a.jpg: is a URL, not a file; download it first"]),
         (["folder.jpg"], 1, ["folder.jpg", "folder"]),
         (["empty.jpg"], 1, ["empty.jpg"]),
         (["cut.jpg"], 1, ["cut.jpg"]),

@@ -347,6 +347,19 @@ def test_messages_stay_one_line_whatever_the_name(name: str, tmp_path: Path) -> 
 
 def test_names_of_any_script_are_shown_as_they_are() -> None:
     assert "Straße/写真/صورة.jpg: no such file" in message("Straße/写真/صورة.jpg")
+
+
+@pytest.mark.parametrize("url", ["https://x.org/a.jpg", "http:/x.org/a.jpg", "s3://bucket/a.jpg"])
+def test_a_url_is_told_apart_and_shown_as_it_was_typed(url: str) -> None:
+    assert message(url) == f"{url}: is a URL, not a file; download it first, and name the file"
+
+
+def test_a_photo_is_read_by_either_unicode_form_of_its_name(tmp_path: Path, pixels: np.ndarray) -> None:
+    for disk, asked in (("caf\u00e9.png", "cafe\u0301.png"), ("fu\u0308r.png", "f\u00fcr.png")):
+        Image.fromarray(pixels).save(tmp_path / disk)
+        found = load(tmp_path / asked)
+        assert np.array_equal(found.pixels, pixels)
+        assert found.name == asked
     message(os.fsdecode(b"\xff\xfe.jpg"))  # no text at all
     assert "cannot be read" in message("a\0b.jpg")
 
