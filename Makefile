@@ -8,8 +8,8 @@ help:  ## list the targets
 install:  ## install attnviz for development, with its tools
 	$(PYTHON) -m pip install -e '.[dev]'
 
-test:  ## run the tests
-	$(PYTHON) -m pytest
+test:  ## run the tests, side by side on the cores there are
+	OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -n auto --maxprocesses=4
 
 quality:  ## check style and types
 	$(PYTHON) -m ruff check .
