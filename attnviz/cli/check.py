@@ -136,7 +136,7 @@ def _tell(found: Mapping[str, Evidence], formats: tuple[str, ...], as_json: bool
         import json
 
         results = [{"source": image, **evidence.to_dict()} for image, evidence in found.items()]
-        click.echo(json.dumps({"results": results}, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({"results": results}, indent=2))
         return
     if "table" not in formats:
         return

@@ -83,7 +83,7 @@ def command(
     if as_json:
         import json
 
-        click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(report.to_dict(), indent=2))
     else:
         _show(report)
 

@@ -99,3 +99,23 @@ def test_wrong_input_is_one_line(check: Run, tmp_path: Path, args: list[str], st
     assert (found.status, found.out, found.err.count("\n")) == (status, "", 1)
     assert told in found.err
     assert not (tmp_path / "photo-attention").exists()
+
+
+def test_json_can_be_read_whatever_the_terminals_encoding(process: Run, checkpoint: Path, photo: Path) -> None:
+    asked = (
+        "check",
+        photo.name,
+        "--model",
+        checkpoint,
+        "--text",
+        "caf\u00e9",
+        "--parts",
+        2,
+        "--draws",
+        1,
+        "-q",
+        "--json",
+    )
+    status, out, err = process(*asked, env={"PYTHONIOENCODING": "koi8-r"})
+    assert (status, err) == (0, "")
+    assert json.loads(out)["results"][0]["caption"] == "caf\u00e9"
