@@ -2,8 +2,8 @@
 
 A command is a module of its name: it parses, calls one function of the other rooms, and tells what came of it.
 
-    on the way in    types: what an option means; options: those that commands share; choices: the names that they
-                     accept; config: options from a file; shells: what the tab key offers
+    on the way in    types: what an option means; lookups: what it may name; options: those that commands share;
+                     choices: the names that they accept; config: options from a file; shells: what the tab key offers
     what is named    photos, sources (networks), weights (attention of others), boxes, results (what was drawn before)
     at work          network: loads it meanwhile; progress: how far a long run is
     on the way out   places: which folder; delivery: a trace drawn into it; paper: a figure; output, bar, tables: what

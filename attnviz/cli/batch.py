@@ -15,9 +15,21 @@ from attnviz.cli.output import FAILED
 from attnviz.cli.progress import Interrupts, Meter
 from attnviz.cli.sources import check_layers, mode_sources
 from attnviz.cli.types import File
+from attnviz.errors import ConfigError
 
 if TYPE_CHECKING:
     from attnviz.network import Network
+
+
+def _glob(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        from attnviz.batch.listing import matcher
+
+        try:
+            matcher(value)
+        except ConfigError as error:
+            raise click.BadParameter(str(error).removeprefix("glob: "), ctx, param) from error
+    return value
 
 
 def _shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
@@ -30,7 +42,12 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
 @click.command()
 @click.argument("folder", metavar="FOLDER", type=File(folder=True))
 @click.option("-o", "--out", required=True, metavar="DIR", type=File(folder=True), help="Folder for the results.")
-@click.option("--glob", metavar="PATTERN", help="Which files, such as '*.jpg' or '2024/**'.  [default: all images]")
+@click.option(
+    "--glob",
+    metavar="PATTERN",
+    callback=_glob,
+    help="Which files, such as '*.jpg' or '2024/**'.  [default: all images]",
+)
 @click.option("--shard", metavar="I/N", default="1/1", callback=_shard, help="Only the I-th of N parts of the photos.")
 @click.option("--force", is_flag=True, help="Do all photos anew, also those that are done.")
 @click.option("--report", is_flag=True, help="Write a gallery, index.html, and captions.csv.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +37,37 @@ def kind_of(ctx: click.Context) -> str:
 
 def model_names(ctx: click.Context | None = None) -> list[str]:
     """The names of the bundled models, by those of their files: what they stand for need not be imported."""
+    return sorted({model for model, _ in _bundled()})
+
+
+def modes_of(model: str) -> list[str]:
+    """The modes that the bundled model of this name has weights for; none where no bundled model is called so."""
+    return sorted((mode for name, mode in _bundled() if name == model), key=list(MODES).index)
+
+
+def _bundled() -> Iterator[tuple[str, str]]:
+    """Name and mode of each bundled model."""
     longest = sorted(MODES, key=len, reverse=True)  # channel-dot before dot
-    stems = [path.stem for path in WEIGHTS.glob("*.safetensors")]
-    ends = [(stem, next((mode for mode in longest if stem.endswith(f"-{mode}")), None)) for stem in stems]
-    return sorted({stem.removesuffix(f"-{mode}") for stem, mode in ends if mode})
+    for path in WEIGHTS.glob("*.safetensors"):
+        mode = next((mode for mode in longest if path.stem.endswith(f"-{mode}")), None)
+        if mode:
+            yield path.stem.removesuffix(f"-{mode}"), mode
 
 
 def apply_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     """Callback of `--config`: reads the file and lays its values under the command line.
 
     Raises:
+        click.BadParameter: for a name that no preset has.
         ConfigError: for a missing or malformed file, an unknown key, or a value that its option would not take.
     """
     if value is None:
         return
     path = _find(value, kind_of(ctx))
+    if path is None:
+        known = presets(kind_of(ctx))
+        close = suggestion(value, known) or "; there are " + ", ".join(known)
+        raise click.BadParameter(f"{value}: no such file, and no preset{close}", ctx, param)
     options = {option.name: option for option in ctx.command.params if isinstance(option, click.Option) and option.name}
     spelled = {_spelling(option): name for name, option in options.items() if name not in NOT_FROM_A_FILE}
     defaults: dict[str, Any] = {}
@@ -64,16 +81,14 @@ def apply_config(ctx: click.Context, param: click.Parameter, value: str | None) 
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
 
 
-def _find(value: str, kind: str) -> Path:
+def _find(value: str, kind: str) -> Path | None:
     known = presets(kind)
     if value in known:
         return known[value]
     path = Path(value)
     if path.suffix == ".toml" or path.exists() or "/" in value:
         return path
-    raise ConfigError(
-        f"{value}: no such file, and no preset{suggestion(value, known) or '; there are ' + ', '.join(known)}"
-    )
+    return None
 
 
 def _checked(ctx: click.Context, option: click.Option, entry: Any, where: str) -> Any:

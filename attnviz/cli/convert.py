@@ -6,7 +6,7 @@ import click
 
 from attnviz.cli.output import note
 from attnviz.cli.types import File
-from attnviz.errors import OutputError, counted
+from attnviz.errors import counted
 
 
 @click.command()
@@ -42,7 +42,9 @@ def command(checkpoint: str, wordmap: str, out: str, name: str | None, side: int
     from attnviz.adapters.show_attend_tell import convert
 
     if not out.endswith(".safetensors"):
-        raise OutputError(f"{out}: a checkpoint's name ends in .safetensors; give such a name")
+        raise click.BadParameter(
+            f"{out}: a checkpoint's name ends in .safetensors; give such a name", param_hint="'-o'"
+        )
     facts = convert(checkpoint, wordmap, out, name=name, input=side)
     click.echo(out)
     if not quiet:

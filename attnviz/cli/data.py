@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,24 @@ import click
 
 from attnviz.cli.output import note
 from attnviz.cli.types import File
-from attnviz.errors import counted
+from attnviz.errors import DataError, counted
 
 if TYPE_CHECKING:
     from attnviz.data.writing import Progress
+
+
+def _splits(form: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
+    """A callback that takes `NAME=VALUE`, several times, apart; `form` is how they should look, for messages."""
+
+    def convert(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+        from attnviz.data.writing import named
+
+        try:
+            return dict(named(value, form))
+        except DataError as error:
+            raise click.BadParameter(str(error), ctx, param) from error
+
+    return convert
 
 
 @click.group()
@@ -29,6 +43,7 @@ def command() -> None:
     "--splits",
     required=True,
     multiple=True,
+    callback=_splits("NAME=FILE, such as train=Flickr_8k.trainImages.txt"),
     metavar="NAME=FILE",
     help="A split and its list of photos, such as train=Flickr_8k.trainImages.txt; several times for several.",
 )
@@ -42,16 +57,14 @@ def command() -> None:
     "-o", "--out", required=True, metavar="DIR", type=File(folder=True), help="Folder for SPLIT.zip and SPLIT.jsonl."
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def flickr8k(images: str, captions: str, splits: tuple[str, ...], entities: str | None, out: str, quiet: bool) -> None:
+def flickr8k(images: str, captions: str, splits: dict[str, str], entities: str | None, out: str, quiet: bool) -> None:
     """Make SPLIT.zip and SPLIT.jsonl from Flickr8k, with the phrases and boxes of Flickr30k Entities.
 
     Photos are squeezed to 224x224. One that Entities lacks keeps its plain captions.
     """
     from attnviz.data.flickr import make_split
-    from attnviz.data.writing import named
 
-    form = "NAME=FILE, such as train=Flickr_8k.trainImages.txt"
-    for name, names in list(named(splits, form)):
+    for name, names in splits.items():
         folder = Path(entities) if entities else None
         place = Path(out) / name
         grounded = make_split(Path(images), Path(captions), Path(names), place, folder, _progress(name, quiet))
@@ -70,6 +83,7 @@ def flickr8k(images: str, captions: str, splits: tuple[str, ...], entities: str 
     "--splits",
     required=True,
     multiple=True,
+    callback=_splits("NAME=FILE or NAME=N, such as train=train.txt or train=550"),
     metavar="NAME=FILE|N",
     help="A split and its list of photos, one a line, or how many to draw; several times for several.",
 )
@@ -84,7 +98,7 @@ def coco(
     images: str,
     captions: str | None,
     instances: str | None,
-    splits: tuple[str, ...],
+    splits: dict[str, str],
     objects_only: tuple[str, ...],
     out: str,
     quiet: bool,
@@ -94,13 +108,12 @@ def coco(
     Photos are squeezed to 224x224. The same ones are drawn each time, and none into two splits of one call.
     """
     from attnviz.data.coco import make_lines
-    from attnviz.data.writing import check_photos, named, write_split
+    from attnviz.data.writing import check_photos, write_split
 
-    wanted = dict(named(splits, "NAME=FILE or NAME=N, such as train=train.txt or train=550"))
-    _check_sources(captions, instances, objects_only, wanted)
+    _check_sources(captions, instances, objects_only, splits)
     if not quiet:
         note("reading the annotations")
-    sources = {name: int(value) if re.fullmatch("[0-9]{1,9}", value) else Path(value) for name, value in wanted.items()}
+    sources = {name: int(value) if re.fullmatch("[0-9]{1,9}", value) else Path(value) for name, value in splits.items()}
     told_in, seen_in = (Path(file) if file else None for file in (captions, instances))
     made = make_lines(sources, told_in, seen_in, objects_only)
     check_photos(Path(images), (photo for lines in made.values() for photo in lines))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attnviz.cli.choices import FILES
+from attnviz.cli.output import as_usage
 from attnviz.cli.places import check_folder
 from attnviz.errors import OutputError
 from attnviz.files import is_folder, write_atomically
@@ -127,11 +128,12 @@ def _possible(formats: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked(drawing: Mapping[str, Any]) -> dict[str, Any]:
-    """The drawing options that were given, once they make sense together. Raises ConfigError where they do not."""
+    """The drawing options that were given, once they make sense together. Raises click.UsageError else."""
     from attnviz.render import DrawOptions
 
     given = {name: value for name, value in drawing.items() if value is not None}  # what is left out has a default
-    DrawOptions(**given)
+    with as_usage():
+        DrawOptions(**given)
     return given
 
 

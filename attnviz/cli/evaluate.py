@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from attnviz.cli.choices import DEVICES, MODES
-from attnviz.cli.config import model_names
+from attnviz.cli.lookups import Model
 from attnviz.cli.output import note
 from attnviz.cli.progress import Gauge
 from attnviz.cli.tables import print_table
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="MODEL", type=File(model_names))
+@click.argument("model", metavar="MODEL", type=Model())
 @click.argument("data", metavar="DATA", type=File())
 @click.option(
     "-m", "--mode", type=Name("mode", MODES), metavar="MODE", help="Which of a bundled model's score functions."

@@ -10,7 +10,7 @@ import click
 
 from attnviz.cli.boxes import boxes_of
 from attnviz.cli.choices import FIGURE_FORMATS, MODES
-from attnviz.cli.config import model_names
+from attnviz.cli.lookups import Font, Length, Models
 from attnviz.cli.network import Loading
 from attnviz.cli.options import (
     asked_of,
@@ -20,11 +20,11 @@ from attnviz.cli.options import (
     figure_model_options,
     several_texts,
 )
-from attnviz.cli.output import FAILED, complain, note
+from attnviz.cli.output import FAILED, as_usage, complain, note
 from attnviz.cli.paper import check_output, deliver, tell, tell_latex
 from attnviz.cli.photos import may_be_read, read_photo
 from attnviz.cli.sources import check_layers, chosen_modes, compared, sources
-from attnviz.cli.types import File, Layers, Name, Names, Paths, Width
+from attnviz.cli.types import File, Layers, Name, Names
 from attnviz.errors import AttnvizError
 from attnviz.files import composed
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     "models",
-    type=Paths(model_names),
+    type=Models(),
     default="flickr8k",
     show_default=True,
     metavar="NAME|PATH,...",
@@ -68,10 +68,10 @@ if TYPE_CHECKING:
     "--boxes", metavar="FILE", type=File(), help="Outline the boxes that a JSON file holds, as the guide says."
 )
 @click.option("--columns", metavar="N", type=click.IntRange(1, 100), help="Panels side by side.  [default: what fits]")
-@click.option("--width", type=Width(), metavar="3.25in|85mm", default="6.5in", show_default=True, help="Of the page.")
+@click.option("--width", type=Length(), metavar="3.25in|85mm", default="6.5in", show_default=True, help="Of the page.")
 @click.option(
     "--height",
-    type=Width(),
+    type=Length(),
     metavar="9in|240mm",
     default="9in",
     show_default=True,
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dpi", metavar="N", type=click.IntRange(20, 2400), default=300, show_default=True, help="Dots an inch of photos."
 )
-@click.option("--font", metavar="NAME|PATH", type=File(), help="Font of the words.  [default: DejaVu Sans]")
+@click.option("--font", metavar="NAME|PATH", type=Font(), help="Font of the words.  [default: DejaVu Sans]")
 @click.option(
     "--font-size", metavar="POINTS", type=click.FloatRange(3, 144), default=8, show_default=True, help="Of the words."
 )
@@ -152,7 +152,8 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     from attnviz.render.figure import FigureOptions
 
     given = {name: value for name, value in options.items() if value is not None}
-    FigureOptions(**given)
+    with as_usage():
+        FigureOptions(**given)
     return given
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from attnviz.cli.choices import DEVICES, FORMATS, HARD, MAPS, MODES, RENAMED_SCALES, SCALES, STYLES, VIEWS
-from attnviz.cli.config import apply_config, kind_of, model_names, presets
-from attnviz.cli.output import note
-from attnviz.cli.types import ColourMap, File, Head, Layers, Name, Names, Size, Steps
+from attnviz.cli.config import apply_config, kind_of, presets
+from attnviz.cli.lookups import ColourMap, Model
+from attnviz.cli.output import as_usage, note
+from attnviz.cli.types import File, Head, Layers, Name, Names, Size, Steps
 from attnviz.errors import counted
 from attnviz.limits import BEAM, LEAST_SECONDS, MOST_BEAMS, MOST_SECONDS
 
@@ -80,7 +81,7 @@ _MODEL = (
         "--model",
         default="flickr8k",
         show_default=True,
-        type=File(model_names),
+        type=Model(),
         metavar="NAME|PATH",
         help="Bundled model, checkpoint file, hf:PATH, or a network of another package: see 'attnviz models'.",
     ),
@@ -246,10 +247,12 @@ _COMMON = (
 
 
 def asked_of(options: dict[str, Any]) -> Asked:
-    """What is asked of the network, taken out of a command's options. Raises ConfigError."""
+    """What is asked of the network, taken out of a command's options. Raises click.UsageError."""
     from attnviz.network import Asked
 
-    return Asked(**{field.name: options.pop(field.name) for field in fields(Asked) if field.name in options})
+    given = {field.name: options.pop(field.name) for field in fields(Asked) if field.name in options}
+    with as_usage():
+        return Asked(**given)
 
 
 def _decorator(options: tuple[Callable[[Any], Any], ...]) -> Callable[[F], F]:

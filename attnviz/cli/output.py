@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import click
 
 from attnviz.cli.bar import Bar, fits, say
-from attnviz.errors import AttnvizError, counted, one_line
+from attnviz.errors import AttnvizError, ConfigError, counted, one_line
 
 if TYPE_CHECKING:
     from attnviz.trace import Trace
@@ -76,6 +76,15 @@ def leave(status: int) -> NoReturn:
     if "torch" in sys.modules or threading.active_count() > 1:
         os._exit(status)
     sys.exit(status)
+
+
+@contextmanager
+def as_usage() -> Iterator[None]:
+    """Around what looks at the options together: those that do not go together are wrong usage, as click has it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise click.UsageError(str(error), click.get_current_context(silent=True)) from error
 
 
 class Report:

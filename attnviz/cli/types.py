@@ -50,7 +50,7 @@ class Name(_Type):
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        return [_item(name) for name in self.names if name.startswith(incomplete)]
+        return [item(name) for name in self.names if name.startswith(incomplete)]
 
 
 class Names(Name):
@@ -157,18 +157,6 @@ class Size(_Type):
         return int(text)
 
 
-class Width(_Type):
-    """The width of a page, with its unit: a number alone would be inches to one and millimetres to another."""
-
-    name = "width"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value).strip()
-        if not text[-1:].isalpha():
-            self.fail(f"{text!r} has no unit; write in or mm after the number, like 3.25in or 85mm", param, ctx)
-        return text
-
-
 class File(_Type):
     """The path of a file; whoever reads it says what is wrong with it.
 
@@ -186,8 +174,8 @@ class File(_Type):
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        found = [_item(name) for name in self.names(ctx) if name.startswith(incomplete)]
-        return [*found, _item("", "dir" if self.folder else "file")]
+        found = [item(name) for name in self.names(ctx) if name.startswith(incomplete)]
+        return [*found, item("", "dir" if self.folder else "file")]
 
 
 class Paths(_Type):
@@ -215,23 +203,7 @@ class Paths(_Type):
         return _next_of([*self.names(ctx), *_paths(last)], incomplete)
 
 
-class ColourMap(_Type):
-    """The name of a colour map, which drawing looks up."""
-
-    name = "colour map"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        from attnviz.render.palette import names
-
-        # Those that run the other way double the list: they come once the name is there that they turn round.
-        known = [name for name in names() if not name.endswith("_r") or incomplete.startswith(name.removesuffix("_r"))]
-        return [_item(name) for name in known if name.startswith(incomplete)]
-
-
-def _item(value: str, kind: str = "plain") -> Any:
+def item(value: str, kind: str = "plain") -> Any:
     """A completion: see `shells` for its kinds."""
     from click.shell_completion import CompletionItem
 
@@ -242,7 +214,7 @@ def _next_of(names: Iterable[str], incomplete: str) -> list[Any]:
     """What can stand after the last comma: the names that are not before it; a comma may follow."""
     before, comma, last = incomplete.rpartition(",")
     given = [part.strip() for part in before.split(",")]
-    return [_item(f"{before}{comma}{name}", "open") for name in names if name.startswith(last) and name not in given]
+    return [item(f"{before}{comma}{name}", "open") for name in names if name.startswith(last) and name not in given]
 
 
 def _paths(start: str) -> list[str]:

@@ -165,6 +165,18 @@ def find_checkpoint(name: str | os.PathLike[str] = DEFAULT_MODEL, mode: str | No
     return modes[wanted].path
 
 
+def nothing_called(name: str) -> str | None:
+    """That `name`, which is no path, names no network, with what comes closest; None where it may name one.
+
+    No file is read and nothing is imported for it. Raises ModelError where two packages offer the name.
+    """
+    names = {one.name for one in bundled()}
+    prefix, _ = _split(name)
+    if name in names or _is_checkpoint(Path(name)) or prefix in ADAPTERS or (prefix and offering(prefix)):
+        return None
+    return _unknown(name, names)
+
+
 def _is_checkpoint(path: Path) -> bool:
     return path.suffix == ".safetensors" or is_file(path)
 

@@ -114,7 +114,7 @@ def test_the_readme_tells_of_the_options_and_the_fields() -> None:
         (["photos", "-o", "out", "--shard", "3/2"], 2, ["3/2", "1/4"]),
         (["photos", "-o", "out", "--shard", "0/2"], 2, ["0/2"]),
         (["photos", "-o", "out", "--shard", "two"], 2, ["two"]),
-        (["photos", "-o", "out", "--glob", "[a"], 1, ["[a"]),
+        (["photos", "-o", "out", "--glob", "[a"], 2, ["[a"]),
         (["photos", "-o", "out", "--glob", "*.tif"], 1, ["*.tif"]),
         (["photos", "-o", "out", "--mode", "conkat"], 2, ["conkat"]),
         (["photos", "-o", "out", "--modes", "concat,dot", "-m", "dot"], 2, ["one of the two"]),
@@ -433,7 +433,7 @@ def test_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
             clock[0] = done * 0.1
             meter.show(Progress(1100, 100, done, 0, Record(f"{done}.jpg", "done") if done else None))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "attnviz: 100 of 1100 photos are done already"
+    assert lines[0] == "attnviz: 100 of 1,100 photos are done already"
     assert lines[1] == "attnviz: 50 done, 100 skipped, 950 left: 10.0 photos/s, 1:35 to go"
     assert len(lines) == 8  # after 5 seconds, then every 15
 

@@ -200,7 +200,7 @@ def test_the_names_that_completion_knows_are_the_bundled_models() -> None:
 
 
 def test_colour_maps_that_run_the_other_way_come_with_their_name() -> None:
-    from attnviz.cli.types import ColourMap
+    from attnviz.cli.lookups import ColourMap
 
     def names(incomplete: str) -> list[str]:
         context: Any = None

@@ -41,7 +41,7 @@ def test_wrong_usage_is_one_line(saved: dict[str, Path], wordmap: Path, blots: l
     for arguments, said, expected in (
         (("convert", saved["zip"], "-o", "x.safetensors"), "'--wordmap'", 2),
         (("convert", saved["zip"], "--wordmap", wordmap), "'-o'", 2),
-        (("convert", saved["zip"], "--wordmap", wordmap, "-o", "x.pth"), "ends in .safetensors", 1),
+        (("convert", saved["zip"], "--wordmap", wordmap, "-o", "x.pth"), "ends in .safetensors", 2),
         (("convert", saved["zip"], "--wordmap", wordmap, "-o", "x.safetensors", "--input", "8"), "--input", 2),
         (("convert", "none.pth", "--wordmap", wordmap, "-o", "x.safetensors"), "none.pth: cannot be read", 1),
         (("convert", saved["zip"], "--wordmap", "none.json", "-o", "x.safetensors"), "none.json: cannot be read", 1),

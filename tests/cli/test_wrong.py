@@ -66,11 +66,11 @@ def tree(folder: Path) -> dict[str, bytes | None]:
         (["whole.jpg", "-o", "file.txt"], 1, ["file.txt"]),
         (["whole.jpg", "--mode", "conkat"], 2, ["conkat", "concat"]),
         (["whole.jpg", "--text", ""], 2, ["--text"]),
-        (["whole.jpg", "--model", "flicker8k"], 1, ["flicker8k"]),
+        (["whole.jpg", "--model", "flicker8k"], 2, ["flicker8k"]),
         (["whole.jpg", "--model", "missing.safetensors"], 1, ["missing.safetensors"]),
         (["whole.jpg", "--model", "text.jpg"], 1, ["text.jpg"]),
         (["whole.jpg", "--config", "missing.toml"], 1, ["missing.toml"]),
-        (["whole.jpg", "--cmap", "no-such-map"], 1, ["no-such-map"]),
+        (["whole.jpg", "--cmap", "no-such-map"], 2, ["no-such-map"]),
         (["-"], 1, ["stdin"]),
     ],
 )

@@ -188,9 +188,9 @@ def test_wrong_files_get_one_line_and_leave_nothing(
         (("--images", "train2017", "--splits", "a=1"), 2, "give --captions, --instances or both"),
         ((*CAPTIONED, "--splits", "a=1", "--objects-only", "a"), 2, "--objects-only needs --instances"),
         ((*BOTH, "--splits", "a=1", "--objects-only", "b"), 2, "b: no --splits has that name; there are a"),
-        ((*BOTH, "--splits", "list.txt"), 1, "list.txt: not of the form NAME=FILE or NAME=N"),
-        ((*BOTH, "--splits", "a/b=1"), 1, "a/b=1: not of the form"),
-        ((*BOTH, "--splits", "a=1", "--splits", "a=2"), 1, "a=2: a is given twice"),
+        ((*BOTH, "--splits", "list.txt"), 2, "list.txt: not of the form NAME=FILE or NAME=N"),
+        ((*BOTH, "--splits", "a/b=1"), 2, "a/b=1: not of the form"),
+        ((*BOTH, "--splits", "a=1", "--splits", "a=2"), 2, "a=2: a is given twice"),
         ((*BOTH, "--splits", "a=0"), 1, "a=0: draws no photo; give 1 or more"),
         (
             (*BOTH, "--splits", "a=3", "--splits", "b=2"),

@@ -131,7 +131,7 @@ def test_the_command(cli: Callable[..., Any], download: Path) -> None:
     assert "dev: 2 of 2 photos" in err
     assert len(Split(download / "made" / "dev")) == 2
     status, _, err = cli("data", "flickr8k", *paths, "--splits", "list.txt")
-    assert status == 1
+    assert status == 2
     assert "NAME=FILE" in err
     assert err.count("\n") == 1
     twice = ("--splits", f"dev={download / 'list.txt'}") * 2
