@@ -315,7 +315,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(pixels: np.ndarray) -> None:
         (ConfigError, "x0 <= x1", trace(), pixels, {"boxes": [(9, 9, 1, 1)]}),
         (ConfigError, "in pixels", trace(), pixels, {"boxes": "nonsense"}),
         (ConfigError, "inches high", trace(("a",) * 900), pixels, {"columns": 1}),
-        (ConfigError, "1 names for 2 rows", [trace(), trace()], pixels, {"labels": ["x"]}),
+        (ConfigError, "1 name for 2 rows", [trace(), trace()], pixels, {"labels": ["x"]}),
         (ImageError, "give that photo", trace(), np.zeros((50, 20, 3), np.uint8), {}),
         (TraceError, "no steps", Trace(np.zeros((0, 3, 4), np.float32), ()), pixels, {}),
     ]
