@@ -56,7 +56,7 @@ def test_one_text_for_all_or_one_each(model: Captioner, pixels: np.ndarray) -> N
     each = attnviz.explain(model, [pixels, pixels], text=["a cat runs", "Zebra!"], batch=1)
     assert [trace.caption for trace in each] == ["a cat runs", "Zebra!"]
     assert [trace.settings["unknown"] for trace in each] == [[], ["Zebra!"]]
-    assert "Zebra!" in str(each[1].summary()["notes"])
+    assert '"Zebra"' in str(each[1].summary()["notes"])  # the sign behind it is no part of the word
     with pytest.raises(ConfigError, match="1 texts for 2 images"):
         attnviz.explain(model, [pixels, pixels], text=["a"])
 
