@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attnviz.trace import Trace
 
 BATCH = 16
-"""Photos per forward pass: larger ones gain nothing on a CPU."""
+"""Photos that a network is given at a time: more gain nothing on a CPU."""
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def explain(
         layers, heads, view: of networks that have such; see `attnviz.network.Asked`.
         map: "attention", or "gradient", attention times what the word's probability owes to it.
         pieces: keep a step for each of the tokenizer's pieces, instead of joining them to words (`Trace.joined`).
-        batch: photos per forward pass.
+        batch: photos that the network is given at a time.
         max_pixels: larger photos are refused.
 
     Returns:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attnviz.trace import Trace
 
 BATCH = 16
-"""Photos per forward pass."""
+"""Photos that a network is given at a time."""
 
 DETAIL = 2.0
 """Pixels of the photo that are kept for a pixel of the network's input; more cannot be seen there."""
