@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnviz.evidence.reading import probabilities
-from attnviz.evidence.stats import area
+from attnviz.stats import area
 
 if TYPE_CHECKING:
     from attnviz.evidence.reading import Reader

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.evidence.stats import spearman
+from attnviz.stats import spearman
 
 if TYPE_CHECKING:
     from attnviz.evidence.reading import Reader

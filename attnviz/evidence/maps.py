@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.evidence.stats import pearson, spearman
+from attnviz.stats import pearson, spearman
 
 SINK_RANK = 0.01
 """A cell is strong at a word when it is among this share of the cells, and at least the one heaviest."""

@@ -14,9 +14,9 @@ from attnviz.evidence.curves import DRAWS, STEPS, Curve, curves, passes as curve
 from attnviz.evidence.leaving import blocks, correlations, drops, in_blocks, violations
 from attnviz.evidence.reading import Reader, probabilities
 from attnviz.evidence.removal import HOWS, How, Removal
-from attnviz.evidence.stats import spearman
 from attnviz.evidence.verdict import Verdict, judge
 from attnviz.network import NOTHING_ASKED
+from attnviz.stats import spearman
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

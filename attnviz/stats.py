@@ -1,4 +1,4 @@
-"""Rank correlation, areas and intervals: the few numbers that evidence is made of."""
+"""Rank correlation, areas and intervals: the few numbers that evidence and evaluation are made of."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+
+DRAWS, SHARE = 2000, 0.95
+"""Of a bootstrap: how many samples are drawn, and how many of them an interval holds."""
+
+BLOCK = 2**22
+"""Rows drawn at a time, which bounds the memory that a bootstrap takes."""
 
 
 def ranks(values: npt.ArrayLike) -> Floats:
@@ -42,16 +48,41 @@ def area(values: npt.ArrayLike) -> float:
     return float(((heights[1:] + heights[:-1]) / 2).mean())
 
 
-def bootstrap(values: npt.ArrayLike, seed: int = 0, draws: int = 2000, share: float = 0.95) -> tuple[float, float]:
+def bootstrap(values: npt.ArrayLike, seed: int = 0, draws: int = DRAWS, share: float = SHARE) -> tuple[float, float]:
     """The percentile interval of the mean of `values` (n,) (Efron 1979): `draws` samples with replacement.
 
     Raises:
         ValueError: there are no values.
     """
-    array = np.asarray(values, np.float64)
-    if not array.size:
+    array = np.asarray(values, np.float64).reshape(-1, 1)
+    return interval(resampled(array, seed, draws)[:, 0] / len(array), share)
+
+
+def resampled(rows: npt.ArrayLike, seed: int = 0, draws: int = DRAWS) -> Floats:
+    """(draws, k): the sums of the k columns of (n, k) rows over n rows that are drawn with replacement, `draws` times.
+
+    Rows are what was sampled, such as photos: what belongs to one of them is drawn together. The same seed and n draw
+    the same rows, so that several calls can be compared draw by draw.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    array = np.asarray(rows, np.float64)
+    count = len(array)
+    if not count:
         raise ValueError("there is nothing to draw from")
     rng = np.random.default_rng(seed)
-    means = array[rng.integers(0, array.size, (draws, array.size))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
+    block = max(1, BLOCK // count)
+    sums = []
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        drawn = rng.integers(0, count, (size, count)) + np.arange(size)[:, None] * count
+        # How often each row was drawn, so that one product sums all columns.
+        sums.append(np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count) @ array)
+    return np.concatenate(sums)
+
+
+def interval(values: npt.ArrayLike, share: float = SHARE) -> tuple[float, float]:
+    """The middle `share` of values (n,): the quantiles that leave as many out below as above."""
+    low, high = np.quantile(np.asarray(values, np.float64), [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)

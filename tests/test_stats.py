@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from attnviz.evidence.stats import area, bootstrap, pearson, ranks, spearman
+from attnviz.stats import BLOCK, area, bootstrap, interval, pearson, ranks, resampled, spearman
 
 NUMBERS = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=12)
 
@@ -48,3 +48,31 @@ def test_bootstrap_covers_the_mean_as_often_as_it_says() -> None:
     assert 0.88 <= hits / 200 <= 0.98
     with pytest.raises(ValueError, match="nothing"):
         bootstrap([])
+
+
+def test_bootstrap_is_the_loop_over_samples() -> None:
+    values = np.random.default_rng(1).normal(size=7)
+    rng = np.random.default_rng(5)
+    means = [np.mean([values[i] for i in rng.integers(0, 7, 7)]) for _ in range(50)]
+    assert bootstrap(values, seed=5, draws=50) == pytest.approx(np.quantile(means, [0.025, 0.975]))
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.integers(0, 5)), min_size=1, max_size=9), st.integers(0, 99))
+def test_what_belongs_to_a_row_is_drawn_with_it(rows: list[tuple[float, int]], seed: int) -> None:
+    array = np.array(rows)
+    sums = resampled(np.column_stack([array, array.sum(axis=1), np.ones(len(array))]), seed, draws=40)
+    np.testing.assert_allclose(sums[:, 2], sums[:, 0] + sums[:, 1], atol=1e-9)
+    assert (sums[:, 3] == len(array)).all()
+    np.testing.assert_array_equal(resampled(array, seed, draws=40), sums[:, :2])
+    low, high = interval(sums[:, 0])
+    assert array[:, 0].min() * len(array) - 1e-9 <= low <= high <= array[:, 0].max() * len(array) + 1e-9
+
+
+def test_a_large_sample_is_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    whole = resampled(rows, 3, draws=50)
+    monkeypatch.setattr("attnviz.stats.BLOCK", 70)
+    np.testing.assert_allclose(resampled(rows, 3, draws=50), whole)
+    assert BLOCK > 70
+    with pytest.raises(ValueError, match="nothing"):
+        resampled(np.zeros((0, 2)))
