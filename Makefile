@@ -1,6 +1,6 @@
 PYTHON ?= python
 .DEFAULT_GOAL := help
-.PHONY: help install test quality format bench fuzz ci
+.PHONY: help install test quality format bench fuzz pictures ci
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ bench:  ## compare the speed with other libraries, and measure whether every wor
 
 fuzz:  ## have every reader read 20,000 damaged files
 	PYTHONPATH=tests $(PYTHON) -m fuzz
+
+pictures:  ## make the pictures of the README and the guides again; needs Chromium
+	$(PYTHON) tests/documents/pictures.py
 
 ci:  ## everything CI does, in a fresh virtual environment
 	bash .ci/run

@@ -23,15 +23,14 @@ from attnviz.cli.choices import FORMATS, MODES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = {path.stem: path.read_text(encoding="utf-8") for path in (Path(attnviz.__file__).parent / "guide").glob("*.md")}
 SAMPLES = ROOT / "sample_images"
 CODE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def section(title: str) -> str:
-    """The README's text under a heading of the second level."""
-    return re.split(r"^## ", README, flags=re.MULTILINE)[
-        [*re.findall(r"^## (.*)$", README, re.MULTILINE)].index(title) + 1
-    ]
+def section(text: str, title: str) -> str:
+    """What stands in a Markdown text under a heading of the second level."""
+    return re.split(r"^## ", text, flags=re.MULTILINE)[[*re.findall(r"^## (.*)$", text, re.MULTILINE)].index(title) + 1]
 
 
 def table(text: str) -> list[list[str]]:
@@ -53,7 +52,7 @@ def commands(text: str) -> Iterator[list[str]]:
                     yield plain[: plain.index("<")] if "<" in plain else plain
 
 
-ALL_COMMANDS = list(commands(README))
+ALL_COMMANDS = [*commands(README), *commands(GUIDE["commands"]), *commands(GUIDE["training"])]
 
 
 def test_the_readme_begins_with_the_two_lines_that_a_newcomer_needs() -> None:
@@ -65,12 +64,20 @@ def test_the_readme_begins_with_the_two_lines_that_a_newcomer_needs() -> None:
     assert README[: first.start()].count("\n") < 10
 
 
-def test_every_command_of_the_readme_is_there() -> None:
+def test_the_readme_is_short() -> None:
+    assert README.count("\n") <= 150
+
+
+def test_every_command_is_in_the_guide() -> None:
     assert {args[0] for args in ALL_COMMANDS} == set(COMMANDS)
 
 
+def test_the_readme_leads_to_every_topic_of_the_guide() -> None:
+    assert {f"attnviz/guide/{topic}.md" for topic in GUIDE} <= set(re.findall(r"\]\(([^)#]+)", README))
+
+
 @pytest.mark.parametrize("args", ALL_COMMANDS, ids=" ".join)
-def test_commands_in_the_readme_parse(args: list[str]) -> None:
+def test_commands_parse(args: list[str]) -> None:
     name, *rest = args
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
@@ -100,7 +107,10 @@ def test_the_table_of_options_is_complete_and_right() -> None:
         return {frozenset((*option.opts, *option.secondary_opts)): option for option in options}
 
     render, draw = (flags(import_module(f"attnviz.cli.{name}").command) for name in ("render", "draw"))
-    rows = {frozenset(re.findall(r"`(--?[\w-]+)`", row[0])): row for row in table(section("Command line"))}
+    rows = {
+        frozenset(re.findall(r"`(--?[\w-]+)`", row[0])): row
+        for row in table(section(GUIDE["commands"], "render and draw"))
+    }
     assert set(rows) == set(render)
     assert {names for names, row in rows.items() if row[0].endswith("*")} == set(render) & set(draw) - {
         frozenset(["--layers"])
@@ -122,18 +132,20 @@ def test_the_table_of_options_is_complete_and_right() -> None:
 
 
 def test_the_table_of_modes_agrees_with_the_command() -> None:
-    rows = {row[0].strip("`"): row for row in table(section("The modes"))}
-    assert set(rows) == set(MODES)
-    for name, mode in MODES.items():
-        assert rows[name][2] == mode.over
+    for text in (README, GUIDE["models"]):
+        rows = {row[0].strip("`"): row for row in table(section(text, "The modes"))}
+        assert set(rows) == set(MODES)
+        for name, mode in MODES.items():
+            assert rows[name][2] == mode.over
 
 
 def test_presets_are_named() -> None:
     from attnviz.cli.config import presets
 
-    listed = re.search(r"presets are in\s+\[.*?\]\(.*?\): (.*?)\.\n", README)
-    assert listed is not None
-    assert re.findall(r"`(\w+)`", listed[1]) == sorted(presets())
+    found = re.findall(r"`configs/(\w+)/`: (.*?)\.\n", GUIDE["commands"])
+    assert {kind: re.findall(r"`([\w-]+)`", names) for kind, names in found} == {
+        kind: sorted(presets(kind)) for kind in ("render", "figure")
+    }
 
 
 def test_the_table_of_the_trace_file_is_what_a_trace_saves(tmp_path: Path) -> None:
@@ -143,7 +155,8 @@ def test_the_table_of_the_trace_file_is_what_a_trace_saves(tmp_path: Path) -> No
     trace = attnviz.Trace(weights, ("a", "b"), np.zeros(2, np.float32), weights, channels, on_image=shares, words=words)
     trace.save(tmp_path / "t.npz")
     with np.load(tmp_path / "t.npz", allow_pickle=False) as saved:
-        rows = {row[0].strip("`"): row[1] for row in table(section("The trace file"))}
+        told = table(section(GUIDE["trace-file"], "What is in it"))
+        rows = {row[0].strip("`"): row[1] for row in told if len(row) == 3}
         assert set(rows) == set(saved)
         for name, shape in rows.items():
             axes = re.match(r"\((.*?),?\)", shape)
@@ -169,7 +182,7 @@ def test_the_python_example_runs(
 def test_the_example_record_is_a_record(tmp_path: Path, photo: Path) -> None:
     from attnviz.data import Split
 
-    (code,) = (code for language, code in CODE.findall(README) if language == "json")
+    (code,) = (code for language, code in CODE.findall(GUIDE["training"]) if language == "json")
     (tmp_path / "dev.jsonl").write_text(json.dumps(json.loads(code)) + "\n")
     with zipfile.ZipFile(tmp_path / "dev.zip", "w") as archive:
         archive.write(photo, "park.jpg")
@@ -183,7 +196,8 @@ def test_the_example_record_is_a_record(tmp_path: Path, photo: Path) -> None:
 
 def test_extras_and_version_are_the_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for extra in re.findall(r"'(?:\.|attnviz)\[(\w+)\]'", README + (ROOT / "Makefile").read_text(encoding="utf-8")):
+    texts = [README, *GUIDE.values(), (ROOT / "Makefile").read_text(encoding="utf-8")]
+    for extra in re.findall(r"'(?:\.|attnviz)\[(\w+)\]'", "".join(texts)):
         assert extra in project["optional-dependencies"]
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\n## {attnviz.__version__} " in changes

@@ -12,10 +12,13 @@ from attnviz.cli.types import Name
 FOLDER = Path(__file__).parents[1] / "guide"
 
 ORDER = (
+    "commands",
     "photos",
     "pictures",
+    "pages",
     "figures",
     "folders",
+    "models",
     "any-model",
     "evidence",
     "training",

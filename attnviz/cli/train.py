@@ -34,7 +34,8 @@ def command(config: str, tensorboard: str | None, quiet: bool) -> None:
     """Train a model as a TOML file says.
 
     The state is saved after every epoch: the same command goes on where it was stopped. At the end it prints the
-    checkpoint's path. The README says what the data look like; configs/ has the files that made the bundled models.
+    checkpoint's path. "attnviz guide training" says what the data look like; configs/ has the files that made the
+    bundled models.
     """
     from attnviz.train import fit, read_config
 

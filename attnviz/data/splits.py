@@ -1,4 +1,4 @@
-"""Captioned photos with phrases and boxes: SPLIT.zip and SPLIT.jsonl, as the README describes them."""
+"""Captioned photos with phrases and boxes: SPLIT.zip and SPLIT.jsonl, as `attnviz guide training` says."""
 
 from __future__ import annotations
 

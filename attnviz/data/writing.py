@@ -1,4 +1,4 @@
-"""Writes training splits, SPLIT.zip and SPLIT.jsonl as the README describes them; `attnviz.data` reads them."""
+"""Writes training splits, SPLIT.zip and SPLIT.jsonl as `attnviz guide training` says; `attnviz.data` reads them."""
 
 from __future__ import annotations
 

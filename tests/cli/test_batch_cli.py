@@ -84,15 +84,20 @@ def test_options_are_those_of_render(cli: Run) -> None:
     assert flags("render") - {"images"} <= flags("batch")
 
 
-def test_the_readme_tells_of_the_options_and_the_fields() -> None:
+def test_the_guide_tells_of_the_options_and_the_fields() -> None:
     import re
     from importlib import import_module
 
     from attnviz.batch.manifest import FIELDS
+    from attnviz.cli.guide import FOLDER
 
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    section = readme.split("\n## Folders\n")[1].split("\n## ")[0]
-    rows = [re.findall(r"`([\w-]+)`", line.split("|")[1]) for line in section.splitlines() if line.startswith("| `")]
+    found = [(FOLDER / f"{topic}.md").read_text(encoding="utf-8") for topic in ("commands", "folders")]
+    told_of = [
+        text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+        for text, title in zip(found, ("batch", "The manifest"), strict=True)
+    ]
+    lines = [line for text in told_of for line in text.splitlines() if line.startswith("| `")]
+    rows = [re.findall(r"`([\w-]+)`", line.split("|")[1]) for line in lines]
     told = {name for row in rows for name in row}
     batch, render = (
         {flag for option in import_module(f"attnviz.cli.{name}").command.params[1:] for flag in option.opts}

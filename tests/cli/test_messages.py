@@ -60,7 +60,7 @@ def test_the_bound_of_flat_concat_is_that_of_the_models_grid(cli: Run) -> None:
     assert float(found[1]) == round(100 * math.e / (math.e + (cells - 1) / math.e), 2)
     flat = [one for one in bundled() if one.mode == "flat-concat"]
     assert all(load_checkpoint(one.path).grid == grid for one in flat)
-    assert f"{found[1]} % on the {found[2]}x{found[3]}" in README.read_text(encoding="utf-8")
+    assert f"{found[1]} % on the {found[2]}x{found[3]}" in (PACKAGE / "guide" / "models.md").read_text(encoding="utf-8")
 
 
 def test_an_extra_is_named_in_one_way() -> None:
