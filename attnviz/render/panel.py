@@ -27,6 +27,7 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Size = tuple[int, int]
 
+KEPT = 2**24  # bytes of levels
 STRONG = 4  # how often a strong pixel counts when colours are chosen
 
 
@@ -58,6 +59,7 @@ class Panel:
         seen = frame.seen(self.size)
         self._base = dimmed(pixels, seen)
         self._painter = self._paint_on(self._base, seen)
+        self._kept: dict[int, Bytes] = {}
         self.blank = self._painter.blank  # the picture of no attention at all
 
     def density(self, index: int, share: float = 1.0) -> Floats:
@@ -81,10 +83,22 @@ class Panel:
 
     def paint(self, index: int, share: float = 1.0) -> Painted:
         """The photo with a step's heatmap, and the densities on its lines."""
-        painted, lines = self._painter.paint(self.density(index, share), self.scale(index, share))
+        if isinstance(self._painter, Contours):
+            painted, lines = self._painter.paint(self.density(index, share), self.scale(index, share))
+        else:
+            painted, lines = self._painter.paint_levels(self._levels(index, share)), ()
         if self._options.regions:
             outline(painted, self._boxes(index))
         return painted, lines
+
+    def _levels(self, index: int, share: float) -> Bytes:
+        """(H, W) uint8; those of whole steps are kept, as far as there is room: most formats show them."""
+        levels = self._kept.get(index) if share == 1 else None
+        if levels is None:
+            levels = self.scale(index, share).levels(self.density(index, share))
+            if share == 1 and (len(self._kept) + 1) * levels.size <= KEPT:
+                self._kept[index] = levels
+        return levels
 
     def _boxes(self, index: int) -> list[tuple[float, ...]]:
         """The boxes of a step's regions, in pixels of the picture."""

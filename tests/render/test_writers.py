@@ -197,6 +197,15 @@ def test_png_is_about_as_small_as_pillow_makes_it() -> None:
     assert ours < 1.25 * out.tell()
 
 
+def test_png_looks_for_runs_where_there_are_some() -> None:
+    data = b"aaabbbbccd"  # one a, and two b, follow two of their own
+    assert _png.runs(data) == 0.3
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    even = np.full((64, 64, 3), 7, np.uint8)
+    assert len(Encoder(noise).idat(noise)) < 1.01 * noise.nbytes
+    assert len(Encoder(even).idat(even)) < 0.03 * even.nbytes
+
+
 # GIF
 
 
@@ -266,6 +275,25 @@ def test_gif_keeps_flat_areas_flat_and_exact(colour: tuple[int, int, int]) -> No
             still[:, : 0 if photo is flat else SIZE[1] // 2] = False
             assert still.sum() > 500
             assert (pixels[still] == colour).all()
+
+
+def flat_by_loops(keys: np.ndarray) -> np.ndarray:
+    """Pixels with their own colour 8 pixels to a side, and 8 above or below."""
+    out = np.zeros(keys.shape, bool)
+    height, width = keys.shape
+    for y, x in np.ndindex(keys.shape):
+        aside = any(0 <= at < width and keys[y, at] == keys[y, x] for at in (x - 8, x + 8))
+        upright = any(0 <= at < height and keys[at, x] == keys[y, x] for at in (y - 8, y + 8))
+        out[y, x] = aside and upright
+    return out
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.tuples(*[st.tuples(st.integers(0, 39), st.integers(0, 39))] * 2), st.integers(0, 2**32 - 1))
+def test_what_is_flat_in_a_part_is_flat_in_the_whole(ends: tuple[tuple[int, int], ...], seed: int) -> None:
+    part = tuple(slice(min(pair), max(pair) + 1) for pair in ends)
+    keys = np.random.default_rng(seed).integers(0, 2, (40, 40)).astype(np.uint32)
+    assert (_palette.flat_part(keys, (part[0], part[1])) == flat_by_loops(keys)[part]).all()
 
 
 def test_gif_keeps_cells_flat() -> None:

@@ -26,8 +26,9 @@ FLAT = 8  # pixels: the pattern's own period, so that what it makes uneven would
 REFINED = 2  # times that colours are moved to the middle of what they stand for; more gains nothing
 COMMON = 0.005  # of a picture: a colour that fills so much is in the palette as it is
 MOST_COMMON = 48
+_COLUMNS = 1024  # whose pattern is kept for all widths up to it
 _BLOCK = 2**12  # colours that are compared at a time
-_ROWS = 64  # that are worked on at a time, so that they stay in the processor's cache; whole periods of the pattern
+ROWS = 64  # that are worked on at a time, so that they stay in the processor's cache; whole periods of the pattern
 
 
 def bayer(order: int) -> npt.NDArray[np.float64]:
@@ -53,8 +54,8 @@ _BY_CHANNEL = tuple((grid_steps() * STEPS**power).reshape(-1) for power in range
 
 @lru_cache(maxsize=4)
 def _places(width: int) -> npt.NDArray[np.uint16]:
-    """(_ROWS, width): 256 times a pixel's place in the pattern, to which its value is added."""
-    rows, columns = np.arange(_ROWS)[:, None] % 8, np.arange(width) % 8
+    """(ROWS, width): 256 times a pixel's place in the pattern, to which its value is added."""
+    rows, columns = np.arange(ROWS)[:, None] % 8, np.arange(width) % 8
     return np.asarray(256 * (8 * rows + columns), np.uint16)
 
 
@@ -95,10 +96,10 @@ class Palette:
     def dithered(self, pixels: Bytes) -> Bytes:
         """(H, W) indices of (H, W, 3) pixels, by way of the pattern."""
         height, width = pixels.shape[:2]
-        places = _places(width)
+        places = _places(-(-width // _COLUMNS) * _COLUMNS)[:, :width]
         indices = np.empty((height, width), np.uint8)
-        for top in range(0, height, _ROWS):
-            part = pixels[top : top + _ROWS]
+        for top in range(0, height, ROWS):
+            part = pixels[top : top + ROWS]
             cells = np.zeros(part.shape[:2], np.int32)
             for channel, table in enumerate(_BY_CHANNEL):
                 cells += np.take(table, places[: len(part)] | part[..., channel])
@@ -106,7 +107,7 @@ class Palette:
             if (found == CLEAR).any():
                 self._look_up(cells[found == CLEAR])
                 found = np.take(self._grid, cells)
-            indices[top : top + _ROWS] = found
+            indices[top : top + ROWS] = found
         return indices
 
     def _look_up(self, cells: npt.NDArray[np.int32]) -> None:
@@ -172,6 +173,15 @@ def flat(keys: Keys) -> Bools:
         sides.append(either)
     found: Bools = sides[0] & sides[1].T
     return found
+
+
+def flat_part(keys: Keys, part: tuple[slice, slice]) -> Bools:
+    """What `flat` says of a part of the keys, without looking at more than stands within FLAT of it."""
+    reach = tuple(slice(max(0, side.start - FLAT), side.stop + FLAT) for side in part)
+    rows, columns = (
+        slice(side.start - far.start, side.stop - far.start) for side, far in zip(part, reach, strict=True)
+    )
+    return flat(keys[reach])[rows, columns]
 
 
 def _with_common(colours: Bytes, samples: Bytes, fixed: int) -> Bytes:

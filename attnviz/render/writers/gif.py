@@ -19,13 +19,16 @@ from attnviz.errors import ConfigError
 from attnviz.render.overlay import box
 from attnviz.render.parallel import ordered
 from attnviz.render.strip import strip_colours
-from attnviz.render.writers._palette import CLEAR, Palette, flat, keys_of
+from attnviz.render.writers._palette import CLEAR, PATTERN, ROWS, Palette, flat, flat_part, keys_of
 from attnviz.render.writers.base import Job
 
 if TYPE_CHECKING:
     from attnviz.render.pictures import Pictures, Still
 
 Bytes = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+Keys = npt.NDArray[np.uint32]
+Place = tuple[slice, slice]
 
 MAX_SIDE = 65_535
 RARE = 0.001  # of a photo: less of it being flat is chance
@@ -74,29 +77,49 @@ class Indexer:
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
         self.palette = Palette.of(pictures.samples(SAMPLES), strip_colours(pictures.legend))
-        self._bases = [keys_of(pictures.empty_still[place]) for place in pictures.film.places]
-        self._flats = [flat(base) for base in self._bases]
+        empty = pictures.empty_still
+        self._keys = keys_of(empty)
+        self._flats = [flat(self._keys[place]) for place in pictures.film.places]
         # Of a photo without flat areas, no frame has any worth looking for.
         self._plain = float(self._flats[0].mean()) < RARE
+        # A frame where nothing is painted and no word is written: where others are like it, so are their indices.
+        self._empty = np.empty(empty.shape[:2], np.uint8)
+        self._fill(self._empty, empty, self._keys, np.ones(empty.shape[:2], np.bool_))
 
     def indices(self, still: Still) -> Bytes:
         """(H, W) uint8 of a frame."""
         pixels = self._pictures.still(still)
-        out = np.empty(pixels.shape[:2], np.uint8)
-        for number, place in enumerate(self._pictures.film.places):
-            out[place] = self._photo(pixels[place], number)
-        # The strip, names and margins hold few colours, many of them flat.
-        for part in self._pictures.film.margins:
-            out[part] = self.palette.exact(keys_of(pixels[part]))
+        keys = keys_of(pixels)
+        out = self._empty.copy()
+        self._fill(out, pixels, keys, keys != self._keys)
         return out
 
-    def _photo(self, pixels: Bytes, number: int) -> Bytes:
-        indices = self.palette.dithered(pixels)
-        if not self._plain:
-            keys = keys_of(pixels)
-            still = np.where(keys == self._bases[number], self._flats[number], flat(keys))
-            indices[still] = self.palette.exact(keys[still])
-        return indices
+    def _fill(self, out: Bytes, pixels: Bytes, keys: Keys, changed: Bools) -> None:
+        """Writes the indices of the pixels that are no longer those of the empty frame, and of some beside them."""
+        for number, place in enumerate(self._pictures.film.places):
+            for part in _parts(changed[place]):
+                out[place][part] = self.palette.dithered(pixels[place][part])
+                if not self._plain:
+                    self._flatten(out[place], keys[place], number, part)
+        # The strip, names and margins hold few colours, many of them flat.
+        for margin in self._pictures.film.margins:
+            part = box(changed[margin])
+            out[margin][part] = self.palette.exact(keys[margin][part])
+
+    def _flatten(self, out: Bytes, keys: Keys, number: int, part: Place) -> None:
+        """In a part of a panel, gives the pixels of flat areas the colours nearest to their own."""
+        place = self._pictures.film.places[number]
+        found = np.where(keys[part] == self._keys[place][part], self._flats[number][part], flat_part(keys, part))
+        out[part][found] = self.palette.exact(keys[part][found])
+
+
+def _parts(changed: Bools) -> Iterator[Place]:
+    """What of a mask is True, in rectangles: one a band of rows, each beginning with the pattern of the dithering."""
+    for top in range(0, changed.shape[0], ROWS):
+        rows, columns = box(changed[top : top + ROWS])
+        if rows.stop:
+            start = columns.start - columns.start % len(PATTERN)
+            yield slice(top, top + rows.stop), slice(start, columns.stop)
 
 
 def _frame(pair: tuple[Bytes | None, Bytes, int]) -> bytes:
