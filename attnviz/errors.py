@@ -48,6 +48,14 @@ class ImageError(AttnvizError):
     """A photo that is missing, damaged, too large or no image at all."""
 
 
+class ImageKindError(ImageError):
+    """A file that is no image, or one of a kind that is not read here."""
+
+
+class ImageSizeError(ImageError):
+    """A photo of more pixels or bytes than are allowed."""
+
+
 class TraceError(AttnvizError):
     """A trace, or a trace file, that does not hold together."""
 

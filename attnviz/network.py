@@ -212,6 +212,14 @@ class Layered(Network, Protocol):
         """
 
 
+@runtime_checkable
+class Encoding(Network, Protocol):
+    """A network whose look at a photo can be taken once and kept: other words over it then cost only the decoder."""
+
+    def encoded(self, prepared: Prepared) -> Prepared:
+        """What `describe` takes in the place of `prepared`, with the encoder's work done; the results are the same."""
+
+
 def describe_rows(
     network: Network, prepared: Sequence[Prepared], asked: Asked, layers: Sequence[str]
 ) -> list[list[Trace]]:

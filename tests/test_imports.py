@@ -32,7 +32,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "render": frozenset({"photo", "trace"}),
     "evidence": frozenset({"photo", "trace", "network", "explain", "render"}),
     "batch": frozenset({"explain", "render", "photo", "trace", "network"}),
-    "serve": frozenset({"explain", "render", "photo", "trace", "network"}),
+    # The page tests maps on demand: evidence needs no network's code, and no torch.
+    "serve": frozenset({"evidence", "explain", "render", "photo", "trace", "network"}),
     "evaluate": frozenset({"data", "explain", "trace", "photo", "network"}),
     "train": frozenset({"data", "photo", "captioner", "zoo"}),  # of zoo, bundled models to start from
 }
@@ -45,6 +46,7 @@ WITHOUT_TORCH = (
     "evidence",
     "data",
     "render",
+    "serve",
     *sorted(LEAVES),
 )
 
@@ -146,7 +148,7 @@ def test_no_module_is_long(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 320
 
 
-@pytest.mark.parametrize("room", ["cli", "batch"])
+@pytest.mark.parametrize("room", ["cli", "batch", "serve"])
 def test_the_map_of_a_room_names_its_modules(room: str) -> None:
     told = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))) or ""
     modules = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
@@ -199,6 +201,7 @@ def loaded_by(code: str) -> set[str]:
         ("attnviz.trace", {"PIL", "torch", "matplotlib"}),
         ("attnviz.render", {"torch", "torchvision", "matplotlib"}),
         ("attnviz.adapters.show_attend_tell", {"PIL", "torch", "torchvision", "matplotlib", "safetensors"}),
+        ("attnviz.serve.app", {"torch", "torchvision", "matplotlib", "rich"}),
         ("attnviz.batch.worker", {"torch", "torchvision", "matplotlib", "rich"}),
         ("attnviz.cli", {"numpy", "PIL", "torch", "matplotlib"}),
     ],

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from attnviz.captioner.attention import Chooser, Hard, HardChoice
 from attnviz.captioner.config import FrameKind, ModelConfig
 from attnviz.captioner.description import read, with_gradient
+from attnviz.captioner.encoded import encode_all, encoded
 from attnviz.captioner.parts import build_parts
 from attnviz.captioner.search import Links, beam_search
 from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST, search
@@ -139,6 +140,10 @@ class Captioner(nn.Module):
         pixels = frame.apply(photo.pixels)
         return Prepared(pixels, frame, ImageInfo.of(photo), pixels.nbytes)
 
+    def encoded(self, prepared: Prepared) -> Prepared:
+        """The photo's E in the place of its pixels; see `network.Encoding`."""
+        return encoded(self.encode, prepared)
+
     def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
         """Captions photos, or reads given words over them; see `Network.describe`.
 
@@ -146,7 +151,7 @@ class Captioner(nn.Module):
             ModelError: as `check` does.
         """
         self.check(asked)
-        values = self._encode_all(prepared)
+        values = encode_all(self.encode, prepared)
         given = None if asked.text is None else [asked.text_of(i) or "" for i in range(len(prepared))]
         beam = BEAM if asked.beam is None else asked.beam
         read = self.write(values, beam, asked.hard, asked.seed) if given is None else list(map(self.split, given))
@@ -174,13 +179,6 @@ class Captioner(nn.Module):
             )
             for photo, one in zip(prepared, found, strict=True)
         ]
-
-    def _encode_all(self, prepared: Sequence[Prepared]) -> Tensor:
-        """E (B, N, C); a photo that comes several times is encoded once."""
-        distinct = {id(one): one for one in prepared}
-        values = self.encode(np.stack([one.inputs for one in distinct.values()]))
-        places = {key: number for number, key in enumerate(distinct)}
-        return values[[places[id(one)] for one in prepared]]
 
     def _remarks(self, one: Description, given: bool) -> dict[str, Any]:
         """What the notes of a trace should tell of one image, as settings."""

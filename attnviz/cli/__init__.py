@@ -30,6 +30,7 @@ COMMANDS = {
     "figure": "Lay photos and their words out as a figure for print or slides.",
     "draw": "Draw a trace or another program's attention, without network.",
     "check": "Test whether each word's map shows what the word hangs on.",
+    "serve": "Open a local page: drop a photo, see where the network looks.",
     "modes": "List the score functions.",
     "models": "List the models that can be named.",
     "train": "Train a model as a TOML file says.",

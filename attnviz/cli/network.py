@@ -72,10 +72,7 @@ class Loading:
     def ready(self) -> Network:
         """The model, once it is there, with torch's threads set for who calls. Raises as `model` does."""
         model = self.model()
-        torch = sys.modules.get("torch")  # a network of others may do without
-        # Here and not where it is loaded: OpenMP keeps this number for each thread.
-        if torch is not None and (self._threads is not None or "OMP_NUM_THREADS" not in os.environ):
-            torch.set_num_threads(self._threads or min(_cpus(), MOST_THREADS))
+        set_threads(self._threads)  # here and not where it is loaded: OpenMP keeps this number for each thread
         return model
 
     def model(self) -> Network:
@@ -100,6 +97,13 @@ class Loading:
             self._model = load_model(*self._arguments)
         except BaseException as error:  # handed on to whoever needs the model
             self._error = error
+
+
+def set_threads(threads: int | None) -> None:
+    """Sets torch's CPU threads for who calls: see `Loading`."""
+    torch = sys.modules.get("torch")  # a network of others may do without
+    if torch is not None and (threads is not None or "OMP_NUM_THREADS" not in os.environ):
+        torch.set_num_threads(threads or min(_cpus(), MOST_THREADS))
 
 
 def _leave_at_once(*_: object) -> None:

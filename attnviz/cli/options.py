@@ -279,6 +279,7 @@ def only(options: tuple[Callable[[Any], Any], ...], *names: str) -> Callable[[F]
 model_options = _decorator(_MODEL)
 drawing_options = _decorator(_DRAWING)
 common_options = _decorator(_COMMON)
+server_options = only(_COMMON, "threads", "max_pixels", "quiet")
 _PROCESSES = click.option(
     "--threads", metavar="N", type=click.IntRange(1, 1024), help="How many draw at once.  [default: as CPUs there are]"
 )

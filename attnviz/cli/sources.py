@@ -38,7 +38,7 @@ def sources(models: Sequence[str], modes: Sequence[str] | None) -> list[Source]:
         ModelError: a folder without checkpoints, a file that is none, or a mode that none of them has.
     """
     if len(models) == 1 and not Path(models[0]).is_dir():
-        _check_modes(models[0], modes or ())
+        check_modes(models[0], modes or ())
         return [Source(models[0], mode) for mode in modes or (None,)]
     found = [source for model in models for source in _sources_of(model)]
     if modes is None:
@@ -50,7 +50,7 @@ def sources(models: Sequence[str], modes: Sequence[str] | None) -> list[Source]:
     return [source for mode in modes for source in found if source.mode == mode]
 
 
-def _check_modes(model: str, modes: Sequence[str]) -> None:
+def check_modes(model: str, modes: Sequence[str]) -> None:
     """Raises click.UsageError for a mode that the bundled model of this name has no weights for."""
     from attnviz.cli.config import modes_of
 
@@ -89,7 +89,7 @@ def mode_sources(ctx: click.Context, model: str, mode: str | None, modes: tuple[
     """The networks of a command: one, or one for each mode. Raises click.UsageError."""
     chosen_modes(ctx, mode, modes)
     if modes is None:
-        _check_modes(model, (mode,) if mode else ())
+        check_modes(model, (mode,) if mode else ())
         return [Source(model, mode)]
     return sources([model], modes)
 

@@ -157,6 +157,24 @@ class Size(_Type):
         return int(text)
 
 
+class HostName(_Type):
+    """The name of a machine, or its address in numbers."""
+
+    name = "host"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        import ipaddress
+        import re
+
+        text = str(value).strip().lower().removeprefix("[").removesuffix("]")
+        try:
+            return str(ipaddress.ip_address(text))
+        except ValueError:
+            if not re.fullmatch(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", text) or text[-1].isdigit():
+                self.fail(f"{str(value)!r} is no host; give a name such as localhost, or an address", param, ctx)
+        return text
+
+
 class File(_Type):
     """The path of a file; whoever reads it says what is wrong with it.
 

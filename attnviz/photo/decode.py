@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import ImageError
+from attnviz.errors import ImageError, ImageKindError, ImageSizeError
 from attnviz.photo import colour, deep, jpeg, kinds, png, tiff
 from attnviz.photo.quiet import quiet
 
@@ -43,16 +43,16 @@ class Limits:
         height, width = size
         shape = f"{self.label}: is {height:,} pixel{'s' * (height != 1)} high and {width:,} wide"
         if height * width > self.max_pixels:
-            raise ImageError(
+            raise ImageSizeError(
                 f"{shape}, {height * width:,} in all; the limit is {self.max_pixels:,}: make it smaller, or allow more "
                 "with --max-pixels"
             )
         if height * width == 0:
             raise ImageError(f"{self.label}: has no pixels ({height} high, {width} wide); give another image")
         if max(height, width) > MAX_SIDE:
-            raise ImageError(f"{shape}; no side may be longer than {MAX_SIDE:,}: cut it into parts")
+            raise ImageSizeError(f"{shape}; no side may be longer than {MAX_SIDE:,}: cut it into parts")
         if height * width * bytes_a_pixel > _BYTES_A_PIXEL * self.max_pixels:
-            raise ImageError(
+            raise ImageSizeError(
                 f"{shape} with {bytes_a_pixel} bytes a pixel; the limit is {_BYTES_A_PIXEL * self.max_pixels:,} bytes: "
                 "save it with 8 bits a channel, or allow more with --max-pixels"
             )
@@ -73,14 +73,14 @@ def decode(data: bytes, limits: Limits, least: int = 0) -> tuple[Pixels, tuple[s
     if kind is None:
         what = kinds.what_else(data)
         told = f"is {what}, which is not read" if what else "is not an image that can be read"
-        raise ImageError(f"{limits.label}: {told}; give a {kinds.READ} file")
+        raise ImageKindError(f"{limits.label}: {told}; give a {kinds.READ} file")
     with _harm_told(kind, limits):
         if kind == "TIFF":
             return _tiff(data, limits)
         if (canvas := kinds.canvas(data)) is not None:
             limits.check(canvas)
     if kind == "JPEG" and (what := jpeg.peculiar(data)):
-        raise ImageError(f"{limits.label}: is {what}, which is not read; save it as PNG or as an ordinary JPEG")
+        raise ImageKindError(f"{limits.label}: is {what}, which is not read; save it as PNG or as an ordinary JPEG")
     with _harm_told(kind, limits, opening=True), quiet():
         image = _opened(data, kind, limits)
     with image, _harm_told(kind, limits):
@@ -171,11 +171,11 @@ def _opened(data: bytes, kind: str, limits: Limits) -> Image.Image:
         try:
             return opened_heic(data)
         except ImportError:
-            raise ImageError(
+            raise ImageKindError(
                 f"{limits.label}: is a HEIC photo; pip install 'attnviz[heic]' to read it, or save it as JPEG"
             ) from None
     if kind == "AVIF" and not features.check("avif"):
-        raise ImageError(
+        raise ImageKindError(
             f"{limits.label}: is an AVIF photo; Pillow 11.3 or later reads it: pip install --upgrade pillow"
         )
     if kind in ("WebP", "GIF"):
@@ -183,7 +183,7 @@ def _opened(data: bytes, kind: str, limits: Limits) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=[kind.upper()])
     except Image.DecompressionBombError as error:
-        raise ImageError(
+        raise ImageSizeError(
             f"{limits.label}: has a frame far above the limit of {limits.max_pixels:,} pixels: make it smaller, or "
             "allow more with --max-pixels"
         ) from error
@@ -193,7 +193,7 @@ def _tiff(data: bytes, limits: Limits) -> tuple[Pixels, tuple[str, ...]]:
     try:
         found = tiff.read(data, limits.check)
     except tiff.UnsupportedError as error:
-        raise ImageError(f"{limits.label}: {error}") from error
+        raise ImageKindError(f"{limits.label}: {error}") from error
     pixels, remarks = _coloured(found.image, data)
     return upright(pixels, found.orientation), (*found.remarks, *remarks)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from attnviz.errors import ImageError
+from attnviz.errors import ImageError, ImageSizeError
 from attnviz.files import absent, is_folder, spelled
 
 _BYTES_A_PIXEL = 8  # the most an uncompressed file holds: four channels of 16 bits
@@ -41,7 +41,7 @@ def read_stream(stream: Any, label: str, max_pixels: int) -> bytes:
     if not isinstance(data, bytes):
         raise ImageError(f"{label}: gives {type(data).__name__}, not bytes; open it in binary mode")
     if len(data) > limit:
-        raise ImageError(
+        raise ImageSizeError(
             f"{label}: has more than {limit:,} bytes, too many for a photo; raise --max-pixels if it is one"
         )
     return data

@@ -100,12 +100,18 @@ def write(
         AttnvizError: as for `draw`.
         BrokenPipeError: whoever reads the stream has closed it.
     """
-    writer = _writer(format)
-    jobs = list(writer.jobs(_pictures(trace, image, options_from(DrawOptions, options, "draw"), compare)))
+    _writer(format)  # before anything is drawn
+    job = single_job(_pictures(trace, image, options_from(DrawOptions, options, "draw"), compare), format)
+    with output_errors("output"):
+        job.write(stream)
+
+
+def single_job(pictures: Pictures, format: str) -> Job:
+    """The one file of a format. Raises ConfigError for an unknown format, or one that would be several files."""
+    jobs = list(_writer(format).jobs(pictures))
     if len(jobs) != 1:
         raise ConfigError(f"{format}: would be {len(jobs)} files; choose one step, and one mode")
-    with output_errors("output"):
-        jobs[0].write(stream)
+    return jobs[0]
 
 
 def _save(trace: Trace, stream: BinaryIO) -> None:

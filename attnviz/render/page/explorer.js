@@ -206,14 +206,14 @@ class Explorer {
 
   onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
-    const own = event.target.matches("input");  // arrows move sliders and radio buttons
+    const own = event.target.matches("input, select, textarea");  // arrows move sliders, choices and the cursor
     const moves = { ArrowRight: this.step + 1, ArrowLeft: this.step - 1, Home: 0, End: this.count - 1 };
     if (event.key in moves && !own) {
       this.play(false);
       this.choose(moves[event.key]);
       if (event.target.closest("#sentence")) this.buttons[this.step].focus();
       event.preventDefault();
-    } else if (event.key === " " && !event.target.matches("button, input, summary")) {
+    } else if (event.key === " " && !event.target.matches("button, input, select, textarea, summary")) {
       this.play(!this.timer);
       event.preventDefault();
     }

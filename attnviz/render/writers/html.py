@@ -63,17 +63,22 @@ def write(pictures: Pictures, stream: BinaryIO) -> None:
 def page(pictures: Pictures) -> str:
     """The page as text."""
     style, script, template, explorer = (source(name) for name in ("page.css", "scripts", "page.html", "explorer.html"))
-    jpeg = io.BytesIO()
-    Image.fromarray(pictures.pixels).save(jpeg, "JPEG", quality=QUALITY, optimize=True, progressive=True)
     parts = {
         "policy": POLICY.format(style=digest(style), script=digest(script)),
         "version": __version__,
         "style": style,
-        "explorer": filled(explorer, {"photo": f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"}),
+        "explorer": filled(explorer, {"photo": photo_url(pictures)}),
         "data": embedded(contents(pictures)),
         "script": script,
     }
     return filled(template, parts)
+
+
+def photo_url(pictures: Pictures) -> str:
+    """The photo as a data: address."""
+    jpeg = io.BytesIO()
+    Image.fromarray(pictures.pixels).save(jpeg, "JPEG", quality=QUALITY, optimize=True, progressive=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"
 
 
 def filled(template: str, parts: Mapping[str, str]) -> str:
