@@ -8,9 +8,9 @@ import click
 
 from attnviz.cli.choices import DEVICES, MODES
 from attnviz.cli.lookups import Model
+from attnviz.cli.measures import print_captions, print_measures
 from attnviz.cli.output import note
 from attnviz.cli.progress import Gauge
-from attnviz.cli.tables import print_table
 from attnviz.cli.types import File, Name
 from attnviz.errors import counted
 from attnviz.limits import BEAM, MOST_BEAMS
@@ -55,7 +55,10 @@ def command(
 
     MODEL is a bundled model or a checkpoint file, DATA a split: SPLIT.jsonl with SPLIT.zip beside it. Captions are
     written and compared with the given ones (BLEU); then the given captions are read, and where the network looks is
-    compared with the boxes of their phrases (attention correctness, pointing game), beside three baselines.
+    compared with the boxes of their phrases (attention correctness, pointing game, IoU), beside three baselines and
+    with 95 % intervals; then each phrase is read alone, as phrase-grounding models are measured.
+
+    'attnviz guide evaluation' says what each figure is.
     """
     from attnviz.data import Split
     from attnviz.evaluate import evaluate
@@ -91,18 +94,13 @@ def command(
 def _show(report: Report) -> None:
     told = (report.model, report.mode, f"on {counted(report.photos, 'photo')} of {report.data}")
     click.echo(f"{', '.join(filter(None, told))}{f', {report.beam} beams' if report.beam else ''}\n")
-    if report.bleu:
-        scores = [f"{value:.2f}" for value in report.bleu.values()]
-        print_table([("captions", *report.bleu), ("model", *scores)], numbers=1)
-    if report.localization:
-        click.echo()
-        rows: list[tuple[str, ...]] = [("attention", "correctness", "pointing", "phrases")]
-        for who, found in report.localization.items():
-            rows.append((who, f"{found['correctness']:.4f}", f"{found['pointing']:.4f}", f"{found['phrases']:.0f}"))
-        print_table(rows, numbers=1)
+    print_captions(report)
+    print_measures(report)
     if report.objects:
         named, constant, photos = (float(report.objects[key]) for key in ("named", "constant", "photos"))
         said = report.objects["constant caption"]
+        low, high = report.intervals["named"]
         click.echo(
-            f"\n{named:.0%} of {photos:.0f} captions name an object of their photo ({constant:.0%}: always {said!r})"
+            f"\n{named:.0%} ({low:.0%}-{high:.0%}) of {photos:.0f} captions name an object of their photo "
+            f"({constant:.0%}: always {said!r})"
         )

@@ -21,6 +21,7 @@ ORDER = (
     "models",
     "any-model",
     "evidence",
+    "evaluation",
     "training",
     "trace-file",
     "python",

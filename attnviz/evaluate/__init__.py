@@ -1,7 +1,14 @@
-"""Measuring a model: how good its captions are, and whether it looks where the words are."""
+"""Measuring a model: how good its captions are, and whether it looks where the words are.
+
+report.py conducts it and has the record of all figures; captions.py is BLEU, objects.py whether captions name what is
+there; reading.py has words read over photos, localization.py counts what given captions reach, regions.py makes regions
+and boxes of their maps, alone.py is the protocol of phrase-grounding models, grounded.py looks at the network's own
+captions; figures.py has means with intervals, by category and beside chance.
+"""
 
 from __future__ import annotations
 
+from attnviz.evaluate.figures import Figure
 from attnviz.evaluate.report import Report, evaluate
 
-__all__ = ["Report", "evaluate"]
+__all__ = ["Figure", "Report", "evaluate"]

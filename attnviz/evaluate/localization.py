@@ -1,9 +1,18 @@
-"""Does the model look where the words are? Attention correctness and the pointing game.
+"""Does the model look where the words are? What is measured phrase by phrase while given captions are read.
 
-Attention correctness: Liu et al., AAAI 2017, "Attention correctness in neural image captioning". The captions are
-given; for each phrase with boxes, the attention's mass inside the union of its boxes, the largest over the phrase's
-words; mean over phrases. Pointing game: Zhang et al. 2016 (arXiv:1608.00507), here the centre of the strongest cell of
-the phrase's last word lies in a box. Phrases whose boxes cover none or all of the frame say nothing and are left out.
+The caption is the text, and the map is the captioner's own, at the words of the phrase in their sentence, as in Liu et
+al. 2017 and Ramanishka et al. 2017 (arXiv:1612.07360). Four figures, each a mean over phrases:
+
+- correctness: attention correctness of Liu et al., AAAI 2017 (arXiv:1605.09553): the attention's mass inside the union
+  of the phrase's boxes, the largest over its words.
+- pointing: pointing game of Zhang et al. 2016 (arXiv:1608.00507), with these differences: the centre of the strongest
+  cell of the phrase's last word lies in a box (theirs: the maximum of the map on the photo's pixels, with a tolerance
+  of 15 pixels), and hits are averaged over phrases, not over classes. The protocol that phrase-grounding models are
+  measured by is another; see `alone`.
+- iou: of the last word's map, cut off at a share of its peak, with the union of the boxes; see `regions`.
+- box accuracy: of the box around the largest part of the map that is cut off so; see `regions`.
+
+Phrases whose boxes cover none or all of the frame say nothing and are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnviz.data.regions import union_cover
+from attnviz.evaluate.regions import OVERLAP, SHARES, best_iou, boxes_of, overlaps, stretched
 
 if TYPE_CHECKING:
     from attnviz.data import Caption, Record
@@ -23,12 +33,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """One phrase: words [start, end), the share of each cell inside its boxes, and whether each cell's centre is."""
+    """One phrase, and its boxes on the model's grid.
+
+    Attributes:
+        start, end: its words [start, end).
+        cover: (h, w), the share of each cell inside its boxes.
+        centre: (h, w), whether each cell's centre is inside one.
+        boxes: (n, 4) of (y0, x0, y1, x1) in cells, not cut off at the grid.
+        whole: (4,), the photo as such a box.
+        types: its categories; none where the data have no such thing.
+    """
 
     start: int
     end: int
     cover: np.ndarray
     centre: np.ndarray
+    boxes: np.ndarray
+    whole: np.ndarray
+    types: tuple[str, ...] = ()
 
 
 def targets(record: Record, caption: Caption, frame: Frame) -> list[Target]:
@@ -51,30 +73,55 @@ def targets(record: Record, caption: Caption, frame: Frame) -> list[Target]:
         centre = np.zeros((h, w), bool)
         for y0, x0, y1, x1 in cells:
             centre |= (y0 <= y) & (y <= y1) & (x0 <= x) & (x <= x1)
-        found.append(Target(phrase.start, phrase.end, union_cover(cells, frame.grid), centre))
+        cover = union_cover(cells, frame.grid)
+        photo = frame.to_cells([[0, 0, 1, 1]])[0]
+        found.append(Target(phrase.start, phrase.end, cover, centre, cells, photo, phrase.types))
     return found
 
 
 @dataclass
 class Tally:
-    """Running means of correctness and pointing over phrases."""
+    """What was found for each phrase, in lists of one length.
 
+    Attributes:
+        photo: the number of its photo.
+        types: its categories.
+        mass, hits: correctness and pointing.
+        iou, boxed: (K,), the overlap, and whether the box is right, at each of `regions.SHARES`.
+    """
+
+    photo: list[int] = field(default_factory=list)
+    types: list[tuple[str, ...]] = field(default_factory=list)
     mass: list[float] = field(default_factory=list)
     hits: list[float] = field(default_factory=list)
+    iou: list[np.ndarray] = field(default_factory=list)
+    boxed: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, weights: np.ndarray, phrases: Sequence[Target]) -> None:
+    def add(self, weights: np.ndarray, phrases: Sequence[Target], photo: int = 0) -> None:
         """Counts the phrases of one caption; `weights` is (T, h, w)."""
-        for phrase in phrases:
-            # A caption that was cut for length lacks its last phrases.
-            if phrase.end <= len(weights):
-                self.mass.append(float((weights[phrase.start : phrase.end] * phrase.cover).sum((1, 2)).max()))
-                self.hits.append(float(phrase.centre.flat[weights[phrase.end - 1].argmax()]))
+        # A caption that was cut for length lacks its last phrases.
+        phrases = [phrase for phrase in phrases if phrase.end <= len(weights)]
+        if not phrases:
+            return
+        last = stretched(weights[[phrase.end - 1 for phrase in phrases]])
+        for phrase, values, boxes in zip(phrases, last, boxes_of(last), strict=True):
+            self.photo.append(photo)
+            self.types.append(phrase.types)
+            self.mass.append(float((weights[phrase.start : phrase.end] * phrase.cover).sum((1, 2)).max()))
+            self.hits.append(float(phrase.centre.flat[weights[phrase.end - 1].argmax()]))
+            self.iou.append(overlaps(values, phrase.cover))
+            self.boxed.append(best_iou(boxes, phrase.boxes, phrase.whole) >= OVERLAP)
 
-    def add_uniform(self, phrases: Sequence[Target]) -> None:
+    def add_uniform(self, phrases: Sequence[Target], photo: int = 0) -> None:
         """Counts what weights that are equal everywhere reach; their pointing is that of a random cell."""
         for phrase in phrases:
+            everything = np.array([[0.0, 0.0, *phrase.cover.shape]])
+            self.photo.append(photo)
+            self.types.append(phrase.types)
             self.mass.append(float(phrase.cover.mean()))
             self.hits.append(float(phrase.centre.mean()))
+            self.iou.append(np.full(len(SHARES), phrase.cover.mean()))
+            self.boxed.append(np.repeat(best_iou(everything, phrase.boxes, phrase.whole) >= OVERLAP, len(SHARES)))
 
     def result(self) -> dict[str, float]:
         """`correctness` and `pointing`, in [0, 1], and how many `phrases` they are means of."""

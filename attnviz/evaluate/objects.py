@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from attnviz.data.things import PERSON, names
+from attnviz.stats import bootstrap
 
 
 def names_one(caption: Sequence[str], objects: Iterable[str]) -> bool:
@@ -28,7 +29,7 @@ def score(captions: Sequence[Sequence[str]], objects: Sequence[Sequence[str]]) -
         `named` and `constant` in [0, 1], the `constant caption` behind the latter, and the number of `photos`; empty
         where no photo has an object other than a person.
     """
-    pairs = [(tuple(words), things) for words, things in zip(captions, objects, strict=True) if set(things) - {PERSON}]
+    pairs = _pairs(captions, objects)
     if not pairs:
         return {}
     share = {constant: sum(names_one(constant, things) for _, things in pairs) for constant in {w for w, _ in pairs}}
@@ -39,3 +40,27 @@ def score(captions: Sequence[Sequence[str]], objects: Sequence[Sequence[str]]) -
         "constant caption": " ".join(best),
         "photos": len(pairs),
     }
+
+
+def intervals(
+    captions: Sequence[Sequence[str]], objects: Sequence[Sequence[str]], seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """The 95 % intervals of `named` and `constant`, see `score`: photos are drawn with replacement.
+
+    The constant caption stays the one that is best for all of them.
+    """
+    pairs, found = _pairs(captions, objects), score(captions, objects)
+    if not pairs:
+        return {}
+    constant = tuple(str(found["constant caption"]).split())
+    return {
+        "named": bootstrap([names_one(words, things) for words, things in pairs], seed),
+        "constant": bootstrap([names_one(constant, things) for _, things in pairs], seed),
+    }
+
+
+def _pairs(
+    captions: Sequence[Sequence[str]], objects: Sequence[Sequence[str]]
+) -> list[tuple[tuple[str, ...], Sequence[str]]]:
+    """Captions and objects of the photos that have an object other than a person."""
+    return [(tuple(words), things) for words, things in zip(captions, objects, strict=True) if set(things) - {PERSON}]

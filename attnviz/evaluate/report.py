@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.errors import AttnvizError, DataError
-from attnviz.evaluate.captions import bleu, words_of
-from attnviz.evaluate.localization import Tally, centre_weights, targets
-from attnviz.evaluate.objects import score
+from attnviz.errors import DataError
+from attnviz.evaluate.captions import bleu, bleu_intervals, words_of
+from attnviz.evaluate.grounded import Classes, Grounded
+from attnviz.evaluate.objects import intervals, score
+from attnviz.evaluate.reading import Measures, Readings
 from attnviz.explain import BATCH, chunked
 from attnviz.network import Asked
 
 if TYPE_CHECKING:
     from attnviz.data import Record, Split
-    from attnviz.network import Network, Prepared
+    from attnviz.evaluate.figures import Figure
+    from attnviz.network import Network
+    from attnviz.photo.frame import Frame
+    from attnviz.trace import Trace
 
 Progress = Callable[[int, int], None]
-
-
-@runtime_checkable
-class Baseline(Protocol):
-    """A network that has a baseline of its own, as ours has; any other is measured without it."""
-
-    def random_attention(self, seed: int = 0) -> Network:
-        """The same network, its attention's parameters drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,18 @@ class Report:
         mode: None of a network that has no such thing.
         beam: None where the network does not tell.
         unread: captions with boxes that were left out, since the network splits their words in another way.
+        intervals: the 95 % intervals of the figures of `bleu` and `objects`.
+        measures: measure -> category of phrases -> who -> figure with its 95 % interval, in [0, 1]. The measures are
+            `correctness`, `pointing`, `iou` and `box accuracy` while given captions are read (see `localization`), and
+            `pointing alone` while each phrase is read by itself (see `alone`); categories are `all` and the data's;
+            who is as in `localization`, or `corrected` and `beyond centre`, the model's figure corrected for chance
+            (see `figures`).
+        phrases: measure -> category -> of how many phrases its figures are means.
+        shares: `iou` and `box accuracy` -> who -> the share of the peak at which maps are cut off, chosen on the split.
+        grounded: who -> `F1_all`, `F1_loc` and the `precision_...` and `recall_...` they are made of, of the object
+            words in the network's own captions (see `grounded`); who is the `model`, or `uniform`, whose boxes are the
+            whole frame. Empty where the network reads no given words, which tell where its maps are to be cut off.
+        classes: how many classes of objects `grounded` has.
     """
 
     model: str
@@ -56,6 +64,12 @@ class Report:
     objects: dict[str, float | str]
     captions: dict[str, str]
     unread: int = 0
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    measures: Measures = field(default_factory=dict)
+    phrases: dict[str, dict[str, int]] = field(default_factory=dict)
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)
+    grounded: dict[str, dict[str, Figure]] = field(default_factory=dict)
+    classes: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -90,73 +104,58 @@ def evaluate(
     bleu([["a"]], [[["a"]]])  # fails now, not after minutes, where sacrebleu is missing
     asked = Asked(beam=beam)
     model.check(asked)
-    known = {word for record in split for caption in record.captions for word in caption.words}
-    localization, written, done = _Localization(model, seed), dict[str, tuple[str, ...]](), 0
+    classes, readings = Classes.of(split), Readings(model, seed)
+    own, written, done = _Own(classes), dict[str, tuple[str, ...]](), 0
     for chunk in chunked(zip(split, split.photos(), strict=True), BATCH):
         prepared = [model.prepare(photo, asked) for _, photo in chunk]
-        traces = model.describe(prepared, asked)
-        for (record, _), one, trace in zip(chunk, prepared, traces, strict=True):
-            written[record.image] = words_of(trace.joined().tokens, known)
-            localization.add(record, one)
+        traces = [trace.joined() for trace in model.describe(prepared, asked)]
+        for number, ((record, _), one, trace) in enumerate(zip(chunk, prepared, traces, strict=True), done):
+            written[record.image] = words_of(trace.tokens, classes.known)
+            own.add(record, trace, trace.frame or one.frame, number)
+            readings.add(record, one)
             beam = beam or trace.settings.get("beam")
         done += len(chunk)
         if progress:
             progress(done, len(split))
     spoken = [record for record in split if record.captions]
+    said, given = [written[r.image] for r in spoken], [[c.words for c in r.captions] for r in spoken]
+    things = [written[r.image] for r in split], [r.objects for r in split]
     return Report(
         model=model.name,
         mode=model.mode,
         data=split.name,
         photos=len(split),
         beam=beam,
-        bleu=bleu([written[r.image] for r in spoken], [[c.words for c in r.captions] for r in spoken]),
-        localization=localization.result(),
-        objects=score([written[r.image] for r in split], [r.objects for r in split]),
+        bleu=bleu(said, given),
+        localization=readings.localization(),
+        objects=score(*things),
         captions={name: " ".join(words) for name, words in written.items()},
-        unread=localization.unread,
+        unread=readings.unread,
+        intervals=bleu_intervals(said, given) | intervals(*things),
+        measures=readings.measures(),
+        phrases=readings.phrases(),
+        shares=readings.shares(),
+        grounded=own.result(readings.box_share(), len(split)),
+        classes=len(classes.names),
     )
 
 
-class _Localization:
-    """Where the network and the baselines look while the captions of photos are read, counted."""
+class _Own:
+    """Where the network looks at the object words of its own captions, and the same for maps that are even."""
 
-    def __init__(self, model: Network, seed: int) -> None:
-        self._networks = {"model": model}
-        if isinstance(model, Baseline):
-            self._networks["random"] = model.random_attention(seed)
-        self._tallies = {who: Tally() for who in ("model", "uniform", "centre", *list(self._networks)[1:])}
-        self._reads, self.unread = _reads(model), 0
+    def __init__(self, classes: Classes) -> None:
+        self._classes = classes
+        self._found = {who: Grounded(classes) for who in ("model", "uniform")}
 
-    def add(self, record: Record, prepared: Prepared) -> None:
-        """Counts all captions of one photo."""
-        captions = [caption for caption in record.captions if targets(record, caption, prepared.frame)]
-        if not self._reads or not captions:
-            return
-        asked = Asked(tuple(" ".join(caption.words) for caption in captions))
-        for who, network in self._networks.items():
-            read = [trace.joined() for trace in network.describe([prepared] * len(captions), asked)]
-            for caption, trace in zip(captions, read, strict=True):
-                if len(trace) != len(caption.words):
-                    self.unread += who == "model"
-                    continue
-                # A network may choose its grid when it looks: the boxes lie where the trace says.
-                frame = trace.frame or prepared.frame
-                found = targets(record, caption, frame)
-                self._tallies[who].add(trace.weights, found)
-                if who == "model":
-                    self._tallies["uniform"].add_uniform(found)
-                    centre = np.broadcast_to(centre_weights(frame.grid), trace.weights.shape)
-                    self._tallies["centre"].add(centre, found)
+    def add(self, record: Record, trace: Trace, frame: Frame, number: int) -> None:
+        """Counts one photo's caption."""
+        words = ["".join(words_of((token,), self._classes.known)[:1]) for token in trace.tokens]
+        self._found["model"].add(record, words, trace.weights, frame, number)
+        self._found["uniform"].add(record, words, np.ones_like(trace.weights), frame, number)
 
-    def result(self) -> dict[str, dict[str, float]]:
-        """See `Report.localization`."""
-        return {who: tally.result() for who, tally in self._tallies.items()} if self._tallies["model"].mass else {}
-
-
-def _reads(model: Network) -> bool:
-    """Whether a network reads given words."""
-    try:
-        model.check(Asked("a word"))
-    except AttnvizError:
-        return False
-    return True
+    def result(self, share: int | None, photos: int) -> dict[str, dict[str, Figure]]:
+        """See `Report.grounded`."""
+        if share is None:
+            return {}
+        found = {who: one.result(share, photos) for who, one in self._found.items()}
+        return {who: figures for who, figures in found.items() if figures}

@@ -83,12 +83,15 @@ def regions_of(weights: Floats, frame: Frame, share: float = 0.5) -> list[Region
 
 
 def connected(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(h, w): one number for each region of True cells that touch at an edge, its first cell's; -1 elsewhere."""
+    """(..., h, w): one number for each region of True cells that touch at an edge, its first cell's; -1 elsewhere.
+
+    Cells are counted over the whole array, so that no two grids of it share a number.
+    """
     count = mask.size
     labels = np.where(mask, np.arange(count).reshape(mask.shape), count)
     while True:
         before = labels.copy()
-        for axis in (0, 1):
+        for axis in (-2, -1):
             rows = np.moveaxis(labels, axis, 0)  # a view
             for ahead, behind in ((rows[1:], rows[:-1]), (rows[:-1], rows[1:])):
                 np.minimum(ahead, behind, out=ahead, where=ahead < count)

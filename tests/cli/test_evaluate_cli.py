@@ -21,7 +21,7 @@ from attnviz.cli.tables import print_table
 
 Run = Callable[..., Any]
 
-PHOTOS = 35  # more than `evaluate` measures at once
+PHOTOS = 18  # more than `evaluate` measures at once
 
 
 @pytest.fixture
@@ -46,16 +46,27 @@ def without_colours(shown: str) -> str:
 def test_tables_and_remarks_where_there_is_no_terminal(cli: Run, split: Path, checkpoint: Path) -> None:
     status, out, err = cli("evaluate", checkpoint, "dev")
     assert status == 0
-    title, _, captions, scores, _, attention, *rows = out.splitlines()
+    title, _, captions, scores, between, _, attention, *lines = out.splitlines()
+    rows, (heading, animals), (own,) = lines[:5], lines[6:8], lines[9:]
     assert title == f"tiny, concat, on {PHOTOS} photos of dev, 5 beams"
     assert captions.split() == ["captions", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
     assert scores.split()[0] == "model"
-    assert attention.split() == ["attention", "correctness", "pointing", "phrases"]
-    assert [row.split()[0] for row in rows] == ["model", "uniform", "centre", "random"]
+    assert between.split()[:2] == ["95", "%"]
+    assert all(re.fullmatch(r"\d+\.\d-\d+\.\d", told) for told in between.split()[2:])
+    columns = re.split(r" {2,}", attention)
+    assert columns == ["attention", "model", "95 %", "uniform", "centre", "random", "corrected", "phrases"]
+    names = [row[: row.index("  ")] for row in rows]
+    assert names == ["correctness", "pointing", "pointing alone", "iou", "box accuracy"]
     # The box is the left half: a uniform map puts half of its weight there, and each photo has one phrase.
-    assert rows[1].split()[1::2] == ["0.5000", str(PHOTOS)]
+    assert re.split(r" {2,}", rows[0])[3::4] == ["0.5000", str(PHOTOS)]
+    assert max(map(len, (attention, *rows, heading, animals))) <= 80
     assert {len(line) for line in (attention, *rows)} == {len(attention)}  # flush right
-    assert re.fullmatch(rf"attnviz: measured {PHOTOS} photos in \d+:\d\d\n", err)
+    assert re.split(r" {2,}", heading) == ["phrases of", "number", "correctness", "pointing", "pointing alone"]
+    assert animals.split()[:2] == ["animals", str(PHOTOS)]
+    assert re.fullmatch(
+        r"object words of its own captions, 1 class: F1_all \d\.\d{3} \(.*\), F1_loc \d\.\d{3} \(.*\)", own
+    )
+    assert re.search(rf"^attnviz: measured {PHOTOS} photos in \d+:\d\d\n\Z", err, re.MULTILINE)
 
 
 def test_json_is_all_there_is_on_standard_output(cli: Run, split: Path, checkpoint: Path) -> None:
@@ -63,6 +74,8 @@ def test_json_is_all_there_is_on_standard_output(cli: Run, split: Path, checkpoi
     report = json.loads(found.out)
     assert "measured" in found.err
     assert report["localization"]["uniform"]["correctness"] == pytest.approx(0.5)
+    own = report["measures"]["pointing alone"]["animals"]["model"]
+    assert 0 <= own["low"] <= own["value"] <= own["high"] <= 1
     assert set(report["captions"]) == {f"{number}.png" for number in range(PHOTOS)}
     quiet = cli("evaluate", checkpoint, "dev", "--json", "-q")
     assert (json.loads(quiet.out), quiet.err) == (report, "")
@@ -114,7 +127,7 @@ def test_a_bar_and_drawn_tables_on_a_terminal(split: Path, checkpoint: Path) -> 
     assert told.count("\x1b[?25l") == told.count("\x1b[?25h") == 1  # the cursor is back
     assert "photos" not in shown.splitlines()[-1]
     assert "────" in shown
-    assert re.search(rf"uniform +0\.5000 +\d\.\d{{4}} +{PHOTOS}", without_colours(shown))
+    assert re.search(rf"correctness +0\.\d{{4}} +[\d.-]+ +0\.5000 .* {PHOTOS}", without_colours(shown))
 
 
 def everything(terminal: int) -> str:
