@@ -11,10 +11,10 @@ around it        app: which address does what; server: the socket, and how all o
 
 from __future__ import annotations
 
-from attnviz.serve.app import make_app
+from attnviz.serve.app import App, make_app
 from attnviz.serve.asks import Source
 from attnviz.serve.networks import Networks, Offer
 from attnviz.serve.server import Address, Server
 from attnviz.serve.settings import Settings
 
-__all__ = ["Address", "Networks", "Offer", "Server", "Settings", "Source", "make_app"]
+__all__ = ["Address", "App", "Networks", "Offer", "Server", "Settings", "Source", "make_app"]

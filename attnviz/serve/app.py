@@ -17,7 +17,7 @@ from attnviz._version import __version__
 from attnviz.render.names import slug
 from attnviz.serve import openapi, page, samples
 from attnviz.serve.answers import RefusalError, trace_json
-from attnviz.serve.asks import CHOOSING, LOOK, check_names, look_of, value, wanted_of
+from attnviz.serve.asks import CHOOSING, LOOK, TESTING, check_names, look_of, tests_of, value, wanted_of
 from attnviz.serve.guard import Guard
 from attnviz.serve.line import CancelledError, Line, Ticket
 from attnviz.serve.replies import LINES, Told, accepts, finished, lines, refused, told_of
@@ -156,9 +156,9 @@ class App:
 
     async def check(self, request: Request) -> Response:
         """The evidence for a photo's maps."""
-        given, params = await self._asked(request, CHOOSING)
-        wanted = wanted_of(params, self.networks)
-        ticket = self._submit(given, lambda desk, ticket: desk.check(wanted, ticket).to_dict(), long=True)
+        given, params = await self._asked(request, (*CHOOSING, *TESTING))
+        wanted, tests = wanted_of(params, self.networks), tests_of(params)
+        ticket = self._submit(given, lambda desk, ticket: desk.check(wanted, tests, ticket).to_dict(), long=True)
         if accepts(request, LINES):
             return lines(ticket, self.settings.check_seconds, self._is_ready, self._tell)
         return JSONResponse(await self._done(request, ticket, self.settings.check_seconds))

@@ -12,7 +12,11 @@ from attnviz.network import Asked, parse_layers
 from attnviz.serve.answers import RefusalError
 
 if TYPE_CHECKING:
+    from attnviz.evidence import Settings
     from attnviz.serve.networks import Networks
+
+MOST_PARTS = 100
+"""Parts and draws of a test, as the command line has it."""
 
 MOST_ROWS = 12
 """Networks or layers side by side."""
@@ -23,7 +27,8 @@ Params = Mapping[str, Sequence[str]]
 ASKING = tuple(field.name for field in fields(Asked) if field.name != "layers")
 CHOOSING = ("model", "mode", "network", "layers", *ASKING, "pieces")
 LOOK = ("scale", "style", "opacity", "cells", "relative", "regions", "steps", "size")
-NUMBERS = ("beam", "seed")
+TESTING = ("remove", "parts", "draws")
+NUMBERS = ("beam", "seed", "parts", "draws")
 FLAGS = ("pieces", "cells", "relative", "regions", "picture")
 
 
@@ -81,6 +86,19 @@ def wanted_of(params: Params, networks: Networks) -> Wanted:
 def look_of(params: Params) -> dict[str, Any]:
     """How pictures are to look: options of DrawOptions."""
     return {name: value(params, name) for name in LOOK if name in params}
+
+
+def tests_of(params: Params) -> Settings:
+    """How maps are to be tested. Raises ConfigError."""
+    from attnviz.evidence import Settings
+
+    most = {"parts": MOST_PARTS, "draws": MOST_PARTS}
+    given = {name: value(params, name) for name in TESTING if name in params}
+    for name, limit in most.items():
+        if given.get(name, 0) > limit:
+            raise ConfigError(f"{name} must be at most {limit}, not {given[name]}")
+    names = {"remove": "how", "parts": "steps", "draws": "draws"}
+    return Settings(**{names[name]: one for name, one in given.items()})
 
 
 def value(params: Params, name: str, otherwise: Any = None) -> Any:

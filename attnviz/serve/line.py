@@ -114,6 +114,10 @@ class Line:
             self._closed = True
             self._more.notify()
 
+    def join(self) -> None:
+        """Waits, once it is closed, for the work that is being done."""
+        self._thread.join()
+
     def submit(self, work: Callable[[Ticket], Any], *, long: bool = False, weight: int = 0) -> Ticket:
         """Puts work into the line. Raises RefusalError where it is full."""
         ticket = Ticket(self, work, long, weight)

@@ -66,7 +66,7 @@ def _draw() -> Json:
 def _check() -> Json:
     answer = _json("Evidence")
     answer["content"]["application/x-ndjson"] = {"schema": _ref("Progress")}
-    return _post("Test whether each word's map shows what the word hangs on; takes half a minute", answer, ASKING)
+    return _post("Test whether each word's map shows what the word hangs on; takes a while", answer, ASKING, *TESTING)
 
 
 def _post(summary: str, answer: Json, parameters: list[Json], *more: Json) -> Json:
@@ -157,6 +157,12 @@ LOOK = [
     _query("regions", FLAG, "outline what holds half of a word's weight"),
     _query("steps", TEXT, "only these words, from 0: 1-5,8"),
     _query("size", TEXT, "longest side in pixels"),
+]
+
+TESTING = [
+    _query("remove", {"enum": ["blur", "mean"]}, "what stands where a cell was: the photo blurred, or its mean colour"),
+    _query("parts", {"type": "integer", "minimum": 2, "maximum": 100}, "in which cells go"),
+    _query("draws", {"type": "integer", "minimum": 1, "maximum": 100}, "orders drawn at random"),
 ]
 
 SCHEMAS: Json = {

@@ -18,7 +18,7 @@ from attnviz.serve.shelf import MOST_PREPARED, MOST_TRACES, Kept, Shelf, remembe
 from attnviz.trace.file import dumps
 
 if TYPE_CHECKING:
-    from attnviz.evidence import Evidence
+    from attnviz.evidence import Evidence, Settings
     from attnviz.network import Asked, Network, Prepared
     from attnviz.serve.asks import Source, Wanted
     from attnviz.serve.line import Ticket
@@ -126,7 +126,7 @@ class Desk:
         job.write(out)
         return out.getvalue(), job.name
 
-    def check(self, wanted: Wanted, ticket: Ticket) -> Evidence:
+    def check(self, wanted: Wanted, settings: Settings, ticket: Ticket) -> Evidence:
         """Tests the first row's maps, and keeps what is found. Raises AttnvizError, or CancelledError."""
         from attnviz.evidence import check
 
@@ -134,7 +134,7 @@ class Desk:
         own = self.traces(replace(wanted, sources=(source,), layers=()))[0]
         network = self._studio.networks.load(source)
         asked = replace(wanted.asked, text=own.caption)
-        found = check(network, self.photo, asked, progress=ticket.note)
+        found = check(network, self.photo, asked, settings, progress=ticket.note)
         if len(self.kept.evidence) >= MOST_TRACES:
             self.kept.evidence.clear()
         self.kept.evidence[self._question(source, asked)] = found

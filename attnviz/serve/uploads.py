@@ -110,14 +110,20 @@ class Uploads:
         return _given(data, _last(params.pop("name", None)) or name), params
 
     async def _bounded(self, request: Request) -> AsyncGenerator[bytes, None]:
-        """The body's parts. Raises RefusalError once they are too many."""
-        count = 0
-        async for part in request.stream():
+        """The body's parts. Raises RefusalError once they are too many, ClientDisconnect where they end too early."""
+        count, more = 0, True
+        while more:
+            message = await request.receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            part, more = message.get("body", b""), message.get("more_body", False)
             count += len(part)
             if count > self._settings.most_bytes + FIELD_BYTES:
-                await drain(request)
+                if more:
+                    await drain(request)
                 raise self._too_large()
-            yield part
+            if part:
+                yield part
 
 
 class InMemory(MultiPartParser):

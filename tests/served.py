@@ -1,0 +1,76 @@
+"""A server of tiny seeded networks, asked without a socket."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MODES = ("concat", "general", "dot")
+
+
+@dataclass
+class Service:
+    """A server: its parts, a client, and what it told of errors that nobody foresaw."""
+
+    app: Any
+    client: Any
+    told: list[BaseException]
+    loaded: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def post(self, path: str = "explain", data: bytes | None = None, headers: Any = None, **params: Any) -> Any:
+        """An answer to a photo as the body."""
+        return self.client.post(f"/api/{path}", content=data, params=params, headers=headers)
+
+    def close(self) -> None:
+        """Waits for the worker: tiny networks are drawn from torch's one generator."""
+        self.app.line.close()
+        self.app.line.join()
+
+
+def serve(settings: Any = None, load: Any = None) -> Service:
+    """A server of two tiny networks, or of those that `load` opens; skips where attnviz[serve] is not installed."""
+    starlette = pytest.importorskip("starlette.testclient", reason="attnviz[serve] is not installed")
+    from attnviz.captioner import Captioner
+    from attnviz.serve import App, Networks, Offer, Settings, make_app
+
+    loaded: list[tuple[str, str | None]] = []
+
+    def tiny(model: str, mode: str | None) -> Any:
+        loaded.append((model, mode))
+        return Captioner.tiny(mode or "concat", seed=1 if model == "second" else 0)
+
+    told: list[BaseException] = []
+    networks = Networks([Offer("tiny", "first", MODES), Offer("other", "second")], load or tiny)
+    app = App(networks, settings or Settings(), told.append)
+    app.line.start()
+    client = starlette.TestClient(make_app(app), base_url="http://localhost")
+    return Service(app, client, told, loaded)
+
+
+def jpeg(seed: int, size: tuple[int, int] = (48, 64)) -> bytes:
+    """Another photo for each seed."""
+    low = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(low).resize(size[::-1]).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    found = serve()
+    yield found
+    found.close()
+    assert found.told == []
+
+
+@pytest.fixture
+def upload(photo: Path) -> bytes:
+    """A photo's file, 60x40 pixels."""
+    return photo.read_bytes()
