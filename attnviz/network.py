@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from attnviz.errors import ConfigError, ModelError
 from attnviz.files import composed
 from attnviz.limits import MOST_BEAMS
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from attnviz.photo.frame import Frame
     from attnviz.photo.image import Photo
     from attnviz.trace import ImageInfo, Trace
@@ -195,6 +197,30 @@ class Network(Protocol):
         Raises:
             AttnvizError: what `check` would have raised, or a photo the network fails on.
         """
+
+
+class Guesses(NamedTuple):
+    """What a network thought would come at each of T given words: whether its likeliest word was the given one (bool),
+    that word's probability as traces tell it, and the same before any calibration (float64); all (T,)."""
+
+    right: np.ndarray
+    probability: np.ndarray
+    raw: np.ndarray
+
+
+@runtime_checkable
+class Guesser(Network, Protocol):
+    """A network that tells how sure it was of given words, so that its probabilities can be held to the truth.
+
+    Attributes:
+        temperature: what its scores are divided by before they become the probabilities of a trace; 1 changes nothing.
+    """
+
+    @property
+    def temperature(self) -> float: ...
+
+    def guesses(self, prepared: Sequence[Prepared], asked: Asked) -> list[Guesses]:
+        """One for each photo and the text given for it; `asked` must have a text."""
 
 
 @runtime_checkable

@@ -12,9 +12,8 @@ never repeated, and a whole caption's scores are one matrix product.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,8 @@ from torch.nn import functional as F
 
 from attnviz.errors import ModelError, counted
 
-Hard = Literal["sample", "argmax"]
+if TYPE_CHECKING:
+    from attnviz.captioner.hard import Chooser
 
 
 @dataclass(frozen=True)
@@ -50,45 +50,6 @@ class Attended:
     scores: Tensor | None = None
     channel_weights: Tensor | None = None
     margin: Tensor | None = None
-
-
-Chooser = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Turns soft weights (B, Q, n) into the ones that are used, and says by how much the chosen one was ahead of the next,
-(B, Q), as a difference of logarithms; see `HardChoice`."""
-
-
-def step_of(choose: Chooser | None, step: int) -> Chooser | None:
-    """What chooses at one step, of what chooses at several of them side by side."""
-    return choose.at(step) if isinstance(choose, HardChoice) else choose
-
-
-@dataclass(frozen=True)
-class HardChoice:
-    """Hard attention: the weights become one-hot, at the largest weight or at one drawn with the weights as odds.
-
-    Attributes:
-        hard: `argmax`, or `sample`, which adds Gumbel `noise`, broadcast against the weights, to their logarithms
-            and takes the largest (Gumbel 1954): an exact draw that depends on the noise alone, and can be repeated.
-        noise: (Q, n), or (1, n) for all queries.
-    """
-
-    hard: Hard
-    noise: Tensor | None = None
-
-    def __call__(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        n = weights.shape[-1]
-        odds = weights.clamp_min(1e-30).log()
-        if self.hard == "sample" and self.noise is not None:
-            odds = odds + self.noise[..., :n]
-        best = odds.topk(min(2, n)).values
-        margin = best[..., 0] - best[..., 1] if n > 1 else torch.full_like(best[..., 0], torch.inf)
-        return F.one_hot(odds.argmax(-1), n).to(weights.dtype), margin
-
-    def at(self, step: int) -> HardChoice:
-        """What chooses for the query number `step` alone."""
-        return (
-            self if self.noise is None or len(self.noise) == 1 else HardChoice(self.hard, self.noise[step : step + 1])
-        )
 
 
 class AdditiveScore(torch.autograd.Function):

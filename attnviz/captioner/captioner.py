@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attnviz.captioner.attention import Chooser, Hard, HardChoice
 from attnviz.captioner.config import FrameKind, ModelConfig
-from attnviz.captioner.description import read, with_gradient
-from attnviz.captioner.encoded import encode_all, encoded
+from attnviz.captioner.description import guess, read, with_gradient
+from attnviz.captioner.encoded import encode_all, encoded, look
+from attnviz.captioner.hard import Chooser, Hard, chooser
 from attnviz.captioner.parts import build_parts
-from attnviz.captioner.search import Links, beam_search
-from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST, search
+from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST
 from attnviz.captioner.threads import side_by_side
 from attnviz.captioner.variants import random_attention, randomised, unfocused
 from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
+from attnviz.captioner.writing import write
 from attnviz.errors import ModelError
 from attnviz.limits import BEAM, MOST_BEAMS
 from attnviz.network import NOTHING_ASKED, Asked, Prepared
@@ -29,14 +29,12 @@ from attnviz.trace import ImageInfo, Trace
 
 if TYPE_CHECKING:
     from attnviz.captioner.description import Description, Words
-    from attnviz.network import Map
+    from attnviz.captioner.familiar import Familiar
+    from attnviz.network import Guesses, Map
     from attnviz.photo.image import Photo
 
 LONGEST = 30
 """The most words that the network writes; captions of Flickr8k have twelve on average."""
-
-SEARCHES = 4
-"""The most searches side by side: each has so much to do in Python that more would wait for each other."""
 
 GIVEN_LIMIT = 200
 """The most words that a given text may hold: more than any caption, few enough for one batch."""
@@ -44,6 +42,11 @@ GIVEN_LIMIT = 200
 
 class Captioner(nn.Module):
     """Image in, words and attention out.
+
+    Attributes:
+        temperature: what the words' scores are divided by before they become the probabilities of a trace (Guo et al.
+            2017, arXiv:1706.04599). The search takes them as they are: what is written does not depend on it.
+        familiar: what its training photos look like to its backbone, so that it can say where a photo is unlike them.
 
     Args:
         config: see `ModelConfig`.
@@ -60,6 +63,8 @@ class Captioner(nn.Module):
         self.config, self.vocabulary, self.name = config, vocabulary, name
         parts = build_parts(config, len(vocabulary), dropout)
         self.backbone, self.fuse, self.decoder, self.grid = parts
+        self.temperature = 1.0
+        self.familiar: Familiar | None = None
 
     @classmethod
     def tiny(
@@ -107,17 +112,7 @@ class Captioner(nn.Module):
 
         Image by image, so that what one gets cannot depend on the others; on a CPU that is no slower.
         """
-        if self.one_by_one:  # all threads on one image round as the original does
-            return torch.cat([self._encode(image) for image in pixels])
-        with side_by_side(self.device) as each:
-            return torch.cat(each(self._encode, pixels))
-
-    @torch.inference_mode()
-    def _encode(self, pixels: np.ndarray | Tensor) -> Tensor:
-        """(H, W, 3) -> E (1, N, C)."""
-        # A permuted view of (H, W, 3) is already channels-last, the fast layout for these convolutions.
-        image = torch.as_tensor(pixels).to(self.device).permute(2, 0, 1).unsqueeze(0)
-        return self.fuse(self.backbone(image.float() / 255))  # type: ignore[no-any-return]
+        return look(self, pixels)[0]
 
     @property
     def concurrent(self) -> bool:
@@ -142,7 +137,7 @@ class Captioner(nn.Module):
 
     def encoded(self, prepared: Prepared) -> Prepared:
         """The photo's E in the place of its pixels; see `network.Encoding`."""
-        return encoded(self.encode, prepared)
+        return encoded(self, prepared)
 
     def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
         """Captions photos, or reads given words over them; see `Network.describe`.
@@ -151,7 +146,7 @@ class Captioner(nn.Module):
             ModelError: as `check` does.
         """
         self.check(asked)
-        values = encode_all(self.encode, prepared)
+        values, strange = encode_all(self, prepared)
         given = None if asked.text is None else [asked.text_of(i) or "" for i in range(len(prepared))]
         beam = BEAM if asked.beam is None else asked.beam
         read = self.write(values, beam, asked.hard, asked.seed) if given is None else list(map(self.split, given))
@@ -175,18 +170,20 @@ class Captioner(nn.Module):
                 image=photo.image,
                 model=self.name,
                 mode=self.mode,
-                settings=settings | self._remarks(one, given is not None),
+                settings=settings | self._remarks(one, given is not None, far),
             )
-            for photo, one in zip(prepared, found, strict=True)
+            for photo, one, far in zip(prepared, found, strange, strict=True)
         ]
 
-    def _remarks(self, one: Description, given: bool) -> dict[str, Any]:
+    def _remarks(self, one: Description, given: bool, strange: float) -> dict[str, Any]:
         """What the notes of a trace should tell of one image, as settings."""
         found: dict[str, Any] = {"unknown": list(one.unknown)} if given else {}
         if self.one_by_one and not given and len(one.tokens) == self.longest:
             found["cut"] = True
         if self.config.pool and (own := self.backbone.grid(self.input)) != self.grid:
             found["pooled"] = list(own)
+        if strange > 1:
+            found["unlike"] = round(float(strange), 2)
         return found
 
     def randomised(self, seed: int = 0) -> Iterator[tuple[str, Captioner]]:
@@ -233,25 +230,11 @@ class Captioner(nn.Module):
         """The network's own sentences over E (B, N, C). Raises ModelError for a number of beams that cannot be."""
         if type(beam) is not int or not 1 <= beam <= MOST_BEAMS:
             raise ModelError(f"the number of beams must be a whole number from 1 to {MOST_BEAMS}, not {beam!r}")
-        words, links = self.vocabulary.words, Links.of(self.vocabulary)
 
         def choose(step: int) -> Chooser | None:
             return self._chooser(hard, seed, step, step + 1)
 
-        @torch.inference_mode()
-        def written(part: Tensor) -> list[Words]:
-            if self.one_by_one:
-                found = [
-                    search(self.decoder, image.clone(), beam, self.longest, choose)
-                    for image in part.tensor_split(len(part))
-                ]
-                return [[(words[number], words[number]) for number in numbers] for numbers in found]
-            found = beam_search(self.decoder, part, beam, LONGEST, choose, links=links)
-            return [[(word, word) for word in self.vocabulary.decode(numbers)] for numbers in found]
-
-        parts = min(len(values), torch.get_num_threads(), SEARCHES)
-        with side_by_side(self.device) as each:
-            return [sentence for part in each(written, values.tensor_split(parts)) for sentence in part]
+        return write(self.decoder, self.vocabulary, values, beam, self.longest, choose)
 
     def split(self, text: str) -> Words:
         """Given words as (typed, looked up) pairs. Raises ModelError for none, or more than `GIVEN_LIMIT`."""
@@ -263,16 +246,8 @@ class Captioner(nn.Module):
         return words
 
     def _chooser(self, hard: Hard | None, seed: int, first: int, stop: int) -> Chooser | None:
-        """Hard attention for steps `first` to `stop`: the noise depends on seed and step alone, so that the search and
-        the reading of its result draw the same cells, whatever stands beside an image in its batch."""
-        if hard is None:
-            return None
-        if hard not in ("sample", "argmax"):
-            raise ModelError(f"hard attention is sample or argmax, not {hard!r}")
-        sizes = max(self.grid[0] * self.grid[1], self.config.channels)
-        uniform = [np.random.default_rng([abs(seed), step]).random(sizes) for step in range(first, stop)]
-        gumbel = -np.log(-np.log(np.clip(uniform, 1e-12, 1 - 1e-12)))
-        return HardChoice(hard, torch.as_tensor(gumbel, dtype=torch.float32, device=self.device))
+        size = max(self.grid[0] * self.grid[1], self.config.channels)
+        return chooser(hard, seed, first, stop, size, self.device)
 
     @torch.inference_mode()
     def follow(
@@ -297,8 +272,21 @@ class Captioner(nn.Module):
         def one(number: int) -> Description:
             words, image = given[number], values[number : number + 1].clone()
             choose = self._chooser(hard, seed, 0, len(words))
-            found = read(self.decoder, self.vocabulary, self.grid, image, words, choose)
+            found = read(self.decoder, self.vocabulary, self.grid, image, words, choose, self.temperature)
             return found if map == "attention" else with_gradient(found, self.decoder, self.vocabulary, image, words)
+
+        with side_by_side(self.device) as each:
+            return each(one, range(len(given)))
+
+    def guesses(self, prepared: Sequence[Prepared], asked: Asked) -> list[Guesses]:
+        """See `Guesser.guesses`. Raises ModelError as `check` does."""
+        self.check(asked)
+        values, _ = encode_all(self, prepared)
+        given = [self.split(asked.text_of(i) or "") for i in range(len(prepared))]
+
+        def one(number: int) -> Guesses:
+            image = values[number : number + 1].clone()
+            return guess(self.decoder, self.vocabulary, image, given[number], self.temperature)
 
         with side_by_side(self.device) as each:
             return each(one, range(len(given)))
@@ -306,6 +294,10 @@ class Captioner(nn.Module):
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of all that decides what the network says: configuration, words and weights."""
         found = hashlib.sha256(json.dumps([self.describe_config(), *self.vocabulary.words]).encode())
+        if self.temperature != 1:
+            found.update(str(self.temperature).encode())
+        if self.familiar is not None:
+            found.update(json.dumps(self.familiar.to_dict()).encode())
         for name, tensor in sorted(self.state_dict().items()):
             found.update(name.encode())
             found.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())

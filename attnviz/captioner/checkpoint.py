@@ -20,6 +20,7 @@ from attnviz.captioner.blank import blank, is_blank
 from attnviz.captioner.captioner import Captioner
 from attnviz.captioner.config import ModelConfig
 from attnviz.captioner.encoder import own_prefix
+from attnviz.captioner.familiar import Familiar
 from attnviz.captioner.header import opened, parse, read_meta
 from attnviz.captioner.stored import Stored, header, write_tensors
 from attnviz.captioner.vocabulary import Vocabulary
@@ -27,6 +28,9 @@ from attnviz.errors import ModelError
 from attnviz.files import is_file, spelled
 
 _BACKBONE = "backbone."
+
+COLDEST, HOTTEST = 0.125, 8.0
+"""The least and the greatest temperature of a checkpoint."""
 
 NUMBERS = ("F16", "BF16", "F32", "F64", "I64")
 """The types of numbers that weights may have; the last are those that some of torchvision's networks count with."""
@@ -47,7 +51,7 @@ def save_checkpoint(
         OutputError: when the file cannot be written.
     """
     path = Path(path)
-    meta = header(model.name, model.config, model.vocabulary.words, card)
+    meta = header(model.name, model.config, model.vocabulary.words, card) | _doubt(model)
     tensors = {
         key: value for key, value in model.state_dict().items() if encoder is None or not key.startswith(_BACKBONE)
     }
@@ -100,6 +104,9 @@ def load_checkpoint(path: str | Path) -> Captioner:
         if is_blank(model):  # some of torchvision's networks hold numbers that no file has
             model = Captioner(*parts)
             model.load_state_dict(tensors)
+        model.temperature = _temperature(meta.get("temperature", 1.0))
+        if "familiar" in meta:
+            model.familiar = Familiar.from_dict(meta["familiar"], model.backbone.channels[0])
     except ModelError as error:
         named = str(error) if path.name in str(error) else f"{path.name}: {error}"
         raise ModelError(named) from error
@@ -139,15 +146,33 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {key: tuple(one.get_shape()) for key, one in slices.items()}
 
 
-def update_card(path: str | Path, facts: Mapping[str, Any]) -> None:
+def _temperature(value: Any) -> float:
+    """A temperature as a checkpoint may have it. Raises ModelError for one that no fit gives."""
+    if type(value) not in (int, float) or not COLDEST <= value <= HOTTEST:
+        raise ModelError(f"its temperature must be a number from {COLDEST:g} to {HOTTEST:g}, not {value!r}")
+    return float(value)
+
+
+def _doubt(model: Captioner) -> dict[str, Any]:
+    """What the header says of how far the model's words can be trusted. A checkpoint without it is read as well."""
+    found: dict[str, Any] = {} if model.temperature == 1 else {"temperature": _temperature(model.temperature)}
+    return found if model.familiar is None else found | {"familiar": model.familiar.to_dict()}
+
+
+def update_card(path: str | Path, facts: Mapping[str, Any], doubt: Captioner | None = None) -> None:
     """Adds JSON-ready `facts` to the card of the checkpoint at `path`; its weights stay as they are.
 
+    Args:
+        doubt: whose temperature and familiar photos the checkpoint has from now on; None leaves them.
+
     Raises:
-        ModelError: for a file that `load_checkpoint` could not read.
+        ModelError: for a file that `load_checkpoint` could not read, or a temperature that cannot be.
         OutputError: when it cannot be written.
     """
     path = Path(path)
     meta, tensors = _read(path)
+    if doubt is not None:
+        meta = {key: value for key, value in meta.items() if key not in ("temperature", "familiar")} | _doubt(doubt)
     _write(path, tensors, meta | {"card": {**meta.get("card", {}), **facts}})
 
 

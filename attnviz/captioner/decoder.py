@@ -15,14 +15,17 @@ batched attention, and the weights of a step are those of the sentence, whatever
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnviz.captioner.attention import Attended, Attention, Chooser, Features, build_attention
+from attnviz.captioner.attention import Attended, Attention, Features, build_attention
 from attnviz.captioner.vocabulary import PAD
+
+if TYPE_CHECKING:
+    from attnviz.captioner.hard import Chooser
 
 LSTMState = tuple[Tensor, Tensor]
 

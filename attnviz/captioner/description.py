@@ -10,12 +10,13 @@ import torch
 
 from attnviz.captioner.gradient import gradient_map
 from attnviz.captioner.vocabulary import START, UNKNOWN
+from attnviz.network import Guesses
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnviz.captioner.attention import Chooser
-    from attnviz.captioner.decoder import WordDecoder
+    from attnviz.captioner.decoder import Output, WordDecoder
+    from attnviz.captioner.hard import Chooser
     from attnviz.captioner.vocabulary import Vocabulary
 
 Words = list[tuple[str, str]]
@@ -56,25 +57,50 @@ def read(
     values: Tensor,
     words: Words,
     choose: Chooser | None = None,
+    temperature: float = 1.0,
 ) -> Description:
-    """Reads `words` over one image's E (1, N, C), N = h * w of the grid; `choose` makes the attention hard."""
+    """Reads `words` over one image's E (1, N, C), N = h * w of the grid.
+
+    Args:
+        choose: makes the attention hard.
+        temperature: the scores of the words are divided by it before they become probabilities.
+    """
     if not words:
         return Description.empty(grid)
     ids = vocabulary.numbers(looked_up for _, looked_up in words)
-    before = torch.tensor([[[START, *ids[:-1]]]], device=values.device)  # (1, 1, T)
-    output, _ = decoder(decoder.prepare(values), decoder.start(values), before, choose)
+    output = _follow(decoder, values, ids, choose)
     target = torch.tensor(ids, device=values.device).unsqueeze(-1)
     attended, channels = output.attended, values.shape[-1]
     return Description(
         tokens=tuple(typed for typed, _ in words),
         unknown=tuple(typed for (typed, _), number in zip(words, ids, strict=True) if number == UNKNOWN),
-        logprobs=_array(output.logits[0].log_softmax(-1).gather(-1, target).squeeze(-1)),
+        logprobs=_array(output.logits[0].div(temperature).log_softmax(-1).gather(-1, target).squeeze(-1)),
         weights=_array(attended.weights.reshape(-1, *grid)),
         scores=None if attended.scores is None else _array(attended.scores.reshape(-1, *grid)),
         channel_weights=None
         if attended.channel_weights is None
         else _array(attended.channel_weights.reshape(-1, channels)),
     )
+
+
+@torch.inference_mode()
+def guess(
+    decoder: WordDecoder, vocabulary: Vocabulary, values: Tensor, words: Words, temperature: float = 1.0
+) -> Guesses:
+    """How sure the network was of each of `words` over one image's E (1, N, C); see `Guesses`."""
+    ids = vocabulary.numbers(looked_up for _, looked_up in words)
+    logits = _follow(decoder, values, ids).logits[0]
+    likeliest = logits.argmax(-1)
+    right = likeliest == torch.tensor(ids, device=values.device)
+    sure = [_array((logits / t).softmax(-1).amax(-1)).astype(np.float64) for t in (temperature, 1.0)]
+    return Guesses(np.asarray(right.cpu().numpy()), *sure)
+
+
+def _follow(decoder: WordDecoder, values: Tensor, ids: list[int], choose: Chooser | None = None) -> Output:
+    """What the decoder makes of a sentence's words, all steps at once: logits (1, T, V)."""
+    before = torch.tensor([[[START, *ids[:-1]]]], device=values.device)  # (1, 1, T)
+    output: Output = decoder(decoder.prepare(values), decoder.start(values), before, choose)[0]
+    return output
 
 
 def with_gradient(

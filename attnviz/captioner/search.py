@@ -16,8 +16,8 @@ from attnviz.captioner.vocabulary import END, PAD, START, UNKNOWN
 from attnviz.limits import BEAM
 
 if TYPE_CHECKING:
-    from attnviz.captioner.attention import Chooser
     from attnviz.captioner.decoder import WordDecoder
+    from attnviz.captioner.hard import Chooser
     from attnviz.captioner.vocabulary import Vocabulary
 
 LENGTH_POWER = 0.5

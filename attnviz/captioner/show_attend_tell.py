@@ -21,13 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from attnviz.captioner.attention import Attended, Attention, step_of
+from attnviz.captioner.attention import Attended, Attention
 from attnviz.captioner.config import RELU
 from attnviz.captioner.decoder import Output, State, WordDecoder, take
+from attnviz.captioner.hard import step_of
 from attnviz.captioner.vocabulary import END, START
 
 if TYPE_CHECKING:
-    from attnviz.captioner.attention import Chooser, Features
+    from attnviz.captioner.attention import Features
+    from attnviz.captioner.hard import Chooser
 
 LONGEST = 51
 """Words after which the tutorial gives a search up."""

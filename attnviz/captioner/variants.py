@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from attnviz.captioner.attention import Attended, Attention, Chooser, Features
+    from attnviz.captioner.attention import Attended, Attention, Features
     from attnviz.captioner.captioner import Captioner
+    from attnviz.captioner.hard import Chooser
 
 
 def randomised(model: Captioner, seed: int = 0) -> Iterator[tuple[str, Captioner]]:

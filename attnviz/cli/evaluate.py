@@ -16,6 +16,10 @@ from attnviz.errors import counted
 from attnviz.limits import BEAM, MOST_BEAMS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from attnviz.data import Split
     from attnviz.evaluate import Report
 
 
@@ -37,6 +41,18 @@ if TYPE_CHECKING:
 @click.option(
     "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
 )
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="First fit the temperature of the model's probabilities to DATA, and write it into the checkpoint.",
+)
+@click.option(
+    "--seen",
+    multiple=True,
+    metavar="SPLIT",
+    type=File(),
+    help="With --calibrate: a split it was trained on, so that it can tell photos that are unlike it; several times.",
+)
 @click.option("--card", is_flag=True, help="Write the figures into the checkpoint, where 'attnviz models' shows them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures, and every caption, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -47,6 +63,8 @@ def command(
     beam: int | None,
     seed: int,
     device: str,
+    calibrate: bool,
+    seen: tuple[str, ...],
     card: bool,
     as_json: bool,
     quiet: bool,
@@ -64,8 +82,14 @@ def command(
     from attnviz.evaluate import evaluate
     from attnviz.zoo import find_checkpoint, load_model
 
-    path = find_checkpoint(model, mode) if card else None  # says at once where there is no card to write into
-    split, network = Split(data), load_model(model, mode, device)
+    if seen and not calibrate:
+        raise click.UsageError("--seen needs --calibrate: what it finds is written into the checkpoint")
+    # Says at once where there is no checkpoint to write into.
+    path = find_checkpoint(model, mode) if card or calibrate else None
+    split = Split(data)
+    if path is not None and calibrate:
+        _calibrate(path, split, [Split(one) for one in seen], quiet)
+    network = load_model(model, mode, device)
     with Gauge(quiet=quiet) as gauge:
 
         def progress(done: int, total: int) -> None:
@@ -79,7 +103,7 @@ def command(
             were = "was" if report.unread == 1 else "were"
             told = f"{report.model} splits words in another way"
             note(f"{counted(report.unread, 'caption')} {were} left out: {told}")
-    if path is not None:
+    if path is not None and card:
         from attnviz.captioner import update_card
 
         update_card(path, {"figures": report.figures()})
@@ -89,6 +113,19 @@ def command(
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:
         _show(report)
+
+
+def _calibrate(path: Path, split: Split, seen: Sequence[Split], quiet: bool) -> None:
+    """Writes the temperature that fits `split` into the checkpoint at `path`, and its training photos' look."""
+    from attnviz.captioner import load_checkpoint, update_card
+    from attnviz.train.calibration import calibrate
+
+    network = load_checkpoint(path)
+    before = network.temperature
+    calibrate(network, split, seen)
+    update_card(path, {}, network)
+    if not quiet:
+        note(f"{path.name}: temperature {network.temperature:g}, before {before:g}")
 
 
 def _show(report: Report) -> None:

@@ -26,7 +26,8 @@ def print_captions(report: Report) -> None:
 
 
 def print_measures(report: Report) -> None:
-    """Where the network looks, beside its baselines; then by category of phrase; then in its own captions."""
+    """Where the network looks, beside its baselines; then by category of phrase; then in its own captions; then whether
+    its probabilities mean what they say."""
     measures = [name for name in MEASURES if name in report.measures]
     if measures:
         who = [name for name in BASELINES if any(name in report.measures[one]["all"] for one in measures)]
@@ -35,8 +36,8 @@ def print_measures(report: Report) -> None:
             found = report.measures[name]["all"]
             chance = [f"{found[one].value:.4f}" if one in found else "" for one in who]
             own, over = found["model"], found.get("corrected")
-            told = (f"{own.value:.4f}", _interval(own), *chance, f"{over.value:.3f}" if over else "")
-            rows.append((name, *told, str(report.phrases[name]["all"])))
+            shown = (f"{own.value:.4f}", _interval(own), *chance, f"{over.value:.3f}" if over else "")
+            rows.append((name, *shown, str(report.phrases[name]["all"])))
         click.echo()
         print_table(rows, numbers=1)
         _print_categories(report, [name for name in measures if name in POINTS])
@@ -46,6 +47,9 @@ def print_measures(report: Report) -> None:
         click.echo(
             f"\nobject words of its own captions, {counted(report.classes, 'class', 'classes')}: {', '.join(f1)}"
         )
+    if told := report.calibration:
+        before = f"{told['uncalibrated error']:.3f} before its temperature of {told['temperature']:g}"
+        click.echo(f"\ncalibration error {told['error']:.3f} ({before}; {told['words']:.0f} words)")
 
 
 def _print_categories(report: Report, measures: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnviz.errors import DataError
+from attnviz.evaluate.calibration import Calibration
 from attnviz.evaluate.captions import bleu, bleu_intervals, words_of
 from attnviz.evaluate.grounded import Classes, Grounded
 from attnviz.evaluate.objects import intervals, score
@@ -36,6 +37,9 @@ class Report:
             one of the baselines `uniform`, `centre` and `random` (the same network, its attention's parameters drawn
             anew; only of a `Baseline`). Empty where the network reads no given words.
         objects: how many captions name an object of their photo, see `objects.score`; empty for data without objects.
+        calibration: `error`, the expected calibration error of a word's probability in [0, 1], the same before the
+            network's `temperature` (`uncalibrated error`), and over how many `words`, see `calibration.expected_error`;
+            empty for a network that does not tell (`Guesser`).
         captions: photo -> the caption written.
         mode: None of a network that has no such thing.
         beam: None where the network does not tell.
@@ -62,6 +66,7 @@ class Report:
     bleu: dict[str, float]
     localization: dict[str, dict[str, float]]
     objects: dict[str, float | str]
+    calibration: dict[str, float]
     captions: dict[str, str]
     unread: int = 0
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -76,10 +81,12 @@ class Report:
         return asdict(self)
 
     def figures(self) -> dict[str, float]:
-        """The few that a model card shows: BLEU-4 in percent, and the model's own correctness and pointing."""
+        """The few that a model card shows: BLEU-4 in percent, the model's own correctness and pointing, and
+        the expected calibration error."""
         own = self.localization.get("model", {})
         chosen = {"BLEU-4": round(self.bleu["BLEU-4"], 1)} if self.bleu else {}
-        return chosen | {key: round(own[key], 3) for key in ("correctness", "pointing") if key in own}
+        chosen |= {key: round(own[key], 3) for key in ("correctness", "pointing") if key in own}
+        return chosen | ({"calibration": round(self.calibration["error"], 3)} if self.calibration else {})
 
 
 def evaluate(
@@ -105,7 +112,8 @@ def evaluate(
     asked = Asked(beam=beam)
     model.check(asked)
     classes, readings = Classes.of(split), Readings(model, seed)
-    own, written, done = _Own(classes), dict[str, tuple[str, ...]](), 0
+    own, calibration = _Own(classes), Calibration(model)
+    written, done = dict[str, tuple[str, ...]](), 0
     for chunk in chunked(zip(split, split.photos(), strict=True), BATCH):
         prepared = [model.prepare(photo, asked) for _, photo in chunk]
         traces = [trace.joined() for trace in model.describe(prepared, asked)]
@@ -113,6 +121,7 @@ def evaluate(
             written[record.image] = words_of(trace.tokens, classes.known)
             own.add(record, trace, trace.frame or one.frame, number)
             readings.add(record, one)
+            calibration.add(record, one)
             beam = beam or trace.settings.get("beam")
         done += len(chunk)
         if progress:
@@ -129,6 +138,7 @@ def evaluate(
         bleu=bleu(said, given),
         localization=readings.localization(),
         objects=score(*things),
+        calibration=calibration.result(),
         captions={name: " ".join(words) for name, words in written.items()},
         unread=readings.unread,
         intervals=bleu_intervals(said, given) | intervals(*things),

@@ -48,13 +48,14 @@ def notes(
         weights: (T, h, w), each step's sum 1.
         tokens: T words.
         frame: how photo and grid lie on each other, if that is known.
-        settings: a list of words under "unknown" is told, and what `_tutorial` reads.
+        settings: a list of words under "unknown" is told, and what `_unlike` and `_tutorial` read.
         on_image: (T,), the share of the whole attention that lies on the picture, if that is known.
     """
     if not len(tokens):
         return ["There are no steps: the model ended the sentence before its first word."]
     dead = _dead(weights)
     return [
+        *_unlike(settings),
         *dead,
         *(() if dead else sinks(weights)),
         *(() if dead else late(weights, tokens)),
@@ -118,6 +119,14 @@ def _unknown(settings: Mapping[str, Any]) -> list[str]:
     bare = dict.fromkeys(str(word).strip(MARKS) or str(word) for word in words)
     quoted = ", ".join(f'"{word}"' for word in bare)
     return [f"The model does not know {quoted}: it saw an unknown word in the place of each."]
+
+
+def _unlike(settings: Mapping[str, Any]) -> list[str]:
+    """Of networks that know what their training photos look like: "unlike" is how strange the photo is, above 1."""
+    strange = settings.get("unlike")
+    if isinstance(strange, bool) or not isinstance(strange, int | float) or not strange > 1:
+        return []
+    return ["This photo is unlike what the model was trained on: doubt the words."]
 
 
 def _tutorial(frame: Frame | None, settings: Mapping[str, Any]) -> list[str]:

@@ -27,6 +27,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 RANGES: dict[str, tuple[float, float]] = {
     "minimum": (1, 1e9),
     "captions": (1, 1000),
+    "rare": (0, 1),
     "epochs": (0, 1e6),
     "photos": (1, 1e5),
     "rate": (1e-12, 1e3),
@@ -81,6 +82,8 @@ class DataConfig:
         extra: further splits to learn from; photos without captions get sentences made from their objects.
         rates: how often an epoch takes each photo of `train` and of every one of `extra`, such as [1, 2, 0.3]; all once
             when left out.
+        rare: how much more often photos of rare objects are taken within their split: 0 not at all, 1 so that every
+            kind of object comes about as often as any other; see `train.corpus.times`.
         cache: folder for the frozen backbone's features (about 350 kB per photo, with its mirror image).
         tagged: whether those sentences begin with a sign of their own, so that the network learns to see the things but
             does not take up the style.
@@ -94,6 +97,7 @@ class DataConfig:
     dev: str
     extra: list[str] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    rare: float = 0.0
     cache: str = ".attnviz-cache"
     tagged: bool = True
     writer: str = ""

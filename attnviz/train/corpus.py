@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -13,11 +14,15 @@ import torch
 from attnviz.data import Caption
 from attnviz.data.things import PERSON
 from attnviz.errors import DataError
+from attnviz.train.features import FeatureStore
+from attnviz.train.inputs import PixelStore
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from attnviz.captioner import Captioner
     from attnviz.data import Split
+    from attnviz.train.features import Say
     from attnviz.train.inputs import Inputs
 
 
@@ -82,20 +87,62 @@ class Joined:
         return tuple(torch.cat(maps) for maps in zip(*found, strict=True))
 
 
-def draw(sizes: Sequence[int], rates: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """The photos of one epoch in random order: each of split k about `rates[k]` times.
+def read_inputs(
+    model: Captioner, splits: Sequence[Split], kinds: Iterable[bool], say: Say, cache: str | None, stages: int | None
+) -> dict[bool, Inputs]:
+    """What the network is fed of several splits, under one numbering; by whether it is mirrored.
 
-    A rate of 2.3 takes every photo twice, and three of ten, drawn anew each epoch, a third time.
+    Args:
+        kinds: which of the two are wanted.
+        say: told about progress.
+        cache: the folder for what the frozen layers make of the photos; None for the pixels themselves.
+        stages: see `FeatureStore`.
+
+    Raises:
+        DataError: when the folder cannot be written.
+    """
+    sizes = [len(split) for split in splits]
+    if cache is not None:
+        return {
+            flip: Joined([FeatureStore(model, split, flip, cache, say, stages) for split in splits], sizes)
+            for flip in kinds
+        }
+    stores = [PixelStore.read(model, split) for split in splits]
+    return {flip: Joined([store.mirrored() if flip else store for store in stores], sizes) for flip in kinds}
+
+
+def times(split: Split, rate: float, rare: float) -> np.ndarray:
+    """How often an epoch takes each photo of a split, (photos,): `rate` on average.
+
+    A photo weighs (1 / n) ** `rare`, n being how many of the split's photos show the rarest of its objects: with 0 all
+    count alike, with 1 each kind of object does, roughly. Photos without a list of objects count as those of average
+    weight.
+    """
+    shown = Counter(thing for record in split for thing in set(record.objects))
+    weights = np.array([min((shown[t] for t in record.objects), default=0) for record in split], float)
+    listed = weights > 0
+    weights[listed] **= -rare
+    weights[~listed] = weights[listed].mean() if listed.any() else 1.0
+    return np.asarray(weights * (rate / weights.mean()))
+
+
+def draw(wanted: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """The photos of one epoch in random order, under one numbering: photo i of split k about `wanted[k][i]` times.
+
+    One that is wanted 2.3 times is taken twice, and in three epochs of ten a third time (systematic sampling over a
+    random order: Madow & Madow 1944), so that an epoch always has `count` photos.
     """
     rows, start = [], 0
-    for size, rate in zip(sizes, rates, strict=True):
-        whole = np.repeat(np.arange(size), int(rate))
-        part = rng.permutation(size)[: round((rate - int(rate)) * size)]
-        rows += [start + whole, start + part]
-        start += size
+    for part in wanted:
+        order = rng.permutation(len(part))
+        sums, total = np.cumsum(part[order]), count([part])
+        # The last one exact, whatever the sums were rounded to.
+        ends = np.append(sums[:-1] * (total / sums[-1] if sums[-1] else 0.0), total) + rng.random()
+        rows.append(start + np.repeat(order, np.diff(np.floor(ends), prepend=0).astype(int)))
+        start += len(part)
     return rng.permutation(np.concatenate(rows))
 
 
-def count(sizes: Iterable[int], rates: Iterable[float]) -> int:
+def count(wanted: Iterable[np.ndarray]) -> int:
     """How many photos `draw` gives."""
-    return sum(size * int(rate) + round((rate - int(rate)) * size) for size, rate in zip(sizes, rates, strict=True))
+    return sum(round(float(part.sum())) for part in wanted)

@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attnviz.captioner.efficientnet import EfficientNetLite
+from attnviz.train.crops import crop
 from attnviz.train.features import inputs
 
 if TYPE_CHECKING:
     from attnviz.captioner import Captioner
     from attnviz.data import Split
+    from attnviz.train.config import TrainConfig
 
 
 class Inputs(Protocol):
@@ -21,6 +24,25 @@ class Inputs(Protocol):
     def batch(self, rows: np.ndarray) -> tuple[Tensor, ...]:
         """What photos `rows` feed to the fuse (feature maps) or to the backbone (one tensor of pixels)."""
         ...
+
+
+def maps_of(
+    model: Captioner, inputs: Inputs, rows: np.ndarray, options: TrainConfig, parts: np.ndarray | None = None
+) -> tuple[Tensor, ...]:
+    """The backbone's maps of photos `rows`, or of their windows `parts`; what stays frozen takes no gradient."""
+    maps = tuple(x.to(model.device) for x in inputs.batch(rows))
+    if parts is not None:
+        maps = tuple(crop(x, parts) for x in maps)
+    stages = options.encoder_stages
+    if options.encoder_rate == 0:
+        return maps
+    if not stages:
+        return tuple(model.backbone(maps[0]))
+    assert isinstance(model.backbone, EfficientNetLite)  # see `build.freeze`
+    if options.crop < 1:
+        with torch.no_grad():
+            maps = (model.backbone.early(maps[0], stages),)
+    return model.backbone.late(maps[0].contiguous(memory_format=torch.channels_last), stages)
 
 
 class PixelStore:

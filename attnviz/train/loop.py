@@ -17,17 +17,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnviz.captioner import load_checkpoint, save_checkpoint, save_encoder
-from attnviz.captioner.efficientnet import EfficientNetLite
+from attnviz.captioner.familiar import Familiar
 from attnviz.captioner.vocabulary import PAD, SPECIAL, Vocabulary
 from attnviz.data import Split
 from attnviz.errors import ConfigError, counted
 from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.build import blend, build, freeze, start_of
-from attnviz.train.corpus import Joined, count, draw, rewrite, teachable
+from attnviz.train.calibration import SEEN, temperature_of
+from attnviz.train.corpus import count, draw, read_inputs, rewrite, teachable, times
 from attnviz.train.critical import Critic
-from attnviz.train.crops import crop, crop_boxes, windows
-from attnviz.train.features import FeatureStore, frames
-from attnviz.train.inputs import Inputs, PixelStore
+from attnviz.train.crops import crop_boxes, windows
+from attnviz.train.features import frames
+from attnviz.train.inputs import maps_of
 from attnviz.train.losses import box_loss, even_loss, word_loss
 from attnviz.train.optim import follow, optimiser, set_rate
 from attnviz.train.state import read_state, recipe, write_state
@@ -35,7 +36,9 @@ from attnviz.train.writer import written
 
 if TYPE_CHECKING:
     from attnviz.captioner import Captioner
+    from attnviz.captioner.decoder import Output
     from attnviz.train.config import FitConfig
+    from attnviz.train.inputs import Inputs
 
 Say = Callable[[str], None]
 After = Callable[["Captioner", Mapping[str, float]], None]
@@ -116,29 +119,18 @@ class Trainer:
         self.critical: Critic | None = None
         self.rng = np.random.default_rng(self.options.seed)
         self.sizes = [len(split) for split in splits]
-        self.rates = config.data.rates or [1.0] * len(splits)
-        if len(self.rates) != len(splits) or min(self.rates) < 0:
-            raise ConfigError(f"rates: {len(splits)} splits need as many rates of at least 0, not {self.rates}")
+        rates = config.data.rates or [1.0] * len(splits)
+        if len(rates) != len(splits) or min(rates) < 0:
+            raise ConfigError(f"rates: {len(splits)} splits need as many rates of at least 0, not {rates}")
+        self.wanted = [times(split, rate, config.data.rare) for split, rate in zip(splits, rates, strict=True)]
         kinds = [False, True] if self.options.flip else [False]
-        self.inputs: dict[bool, Inputs]
-        self.dev_inputs: Inputs
         self.stages = freeze(model, self.options)
-        if self.frozen or (self.stages and self.options.crop == 1):
-            cache, stages = config.data.cache, self.stages or None
-            self.inputs = {
-                flip: Joined([FeatureStore(model, split, flip, cache, say, stages) for split in splits], self.sizes)
-                for flip in kinds
-            }
-            self.dev_inputs = FeatureStore(model, dev, False, cache, say, stages)
-        else:
-            stores = [PixelStore.read(model, split) for split in splits]
-            self.inputs = {False: Joined(stores, self.sizes)}
-            if self.options.flip:
-                self.inputs[True] = Joined([store.mirrored() for store in stores], self.sizes)
-            self.dev_inputs = PixelStore.read(model, dev)
+        kept = config.data.cache if self.frozen or (self.stages and self.options.crop == 1) else None
+        self.inputs = read_inputs(model, splits, kinds, say, kept, self.stages or None)
+        self.dev_inputs = read_inputs(model, [dev], [False], say, kept, self.stages or None)[False]
         self.lessons = {flip: [one for split in splits for one in self._lessons(split, flip)] for flip in kinds}
         self.dev_lessons = {False: self._lessons(dev, False)}
-        self.steps = math.ceil(count(self.sizes, self.rates) / self.options.photos)
+        self.steps = math.ceil(count(self.wanted) / self.options.photos)
         self.optimiser = self._optimiser()
         self.average = deepcopy(model).requires_grad_(False).eval()
         self.step = 0
@@ -198,7 +190,7 @@ class Trainer:
         )
 
     def _batches(self) -> Iterator[Batch]:
-        order = draw(self.sizes, self.rates, self.rng)
+        order = draw(self.wanted, self.rng)
         return batches(self.lessons, order, self.options.photos, self.rng)
 
     def _lose(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -217,17 +209,7 @@ class Trainer:
 
     def _encode(self, model: Captioner, inputs: Inputs, batch: Batch, parts: np.ndarray | None = None) -> Tensor:
         """E (P, N, C) of the batch's photos, or of their windows `parts`."""
-        maps = tuple(x.to(model.device) for x in inputs.batch(batch.rows))
-        if parts is not None:
-            maps = tuple(crop(x, parts) for x in maps)
-        if self.stages:
-            assert isinstance(model.backbone, EfficientNetLite)
-            if self.options.crop < 1:
-                with torch.no_grad():
-                    maps = (model.backbone.early(maps[0], self.stages),)
-            maps = model.backbone.late(maps[0].contiguous(memory_format=torch.channels_last), self.stages)
-        elif not self.frozen:
-            maps = model.backbone(maps[0])
+        maps = maps_of(model, inputs, batch.rows, self.options, parts)
         # Not in the self-critical epochs: they leave the fuse as it is.
         drop = model.training and not self.critical
         return model.fuse(tuple(F.dropout(x, self.options.map_dropout, drop) for x in maps))  # type: ignore[no-any-return]
@@ -237,9 +219,7 @@ class Trainer:
     ) -> dict[str, Tensor]:
         """Of the words, of the attention in their boxes, and of its evenness where there are none."""
         values = self._encode(model, inputs, batch, parts)
-        decoder, words = model.decoder, batch.words.to(model.device)
-        state = decoder.start(values, words.shape[1])
-        output, _ = decoder(decoder.prepare(values), state, words, pick=batch.pick.to(model.device))
+        output = self._read(model, values, batch)
         weights, target = output.attended.weights, batch.target.to(model.device)
         inside, boxed = batch.inside.to(model.device), batch.boxed.to(model.device)
         if parts is not None:
@@ -252,12 +232,22 @@ class Trainer:
             "even": even_loss(weights, batch.boxed.to(model.device), target != PAD),
         }
 
+    def _read(self, model: Captioner, values: Tensor, batch: Batch) -> Output:
+        """What the decoder makes of the batch's captions over E (P, N, C)."""
+        decoder, words = model.decoder, batch.words.to(model.device)
+        state = decoder.start(values, words.shape[1])
+        output: Output = decoder(decoder.prepare(values), state, words, pick=batch.pick.to(model.device))[0]
+        return output
+
+    def _dev_batches(self) -> Iterator[Batch]:
+        return batches(self.dev_lessons, np.arange(len(self.dev_lessons[False])), self.options.photos)
+
     @torch.inference_mode()
     def _measure(self) -> dict[str, float]:
         """Losses of the averaged weights on dev, without smoothing."""
         self.average.eval()
         sums, count = Counter[str](), 0
-        for batch in batches(self.dev_lessons, np.arange(len(self.dev_lessons[False])), self.options.photos):
+        for batch in self._dev_batches():
             losses = self._losses(self.average, self.dev_inputs, batch, 0.0)
             share = int((batch.target != PAD).sum())
             sums.update({f"dev {name}": float(value) * share for name, value in losses.items()})
@@ -269,6 +259,27 @@ class Trainer:
         if self.options.blend:
             blend(self.average, start_of(self.config), self.options.blend)
             self.say("blended: " + ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items()))
+        with torch.inference_mode():
+            self.average.temperature = temperature_of(self._read_dev())
+            drawn = draw(self.wanted, np.random.default_rng(self.options.seed))[:SEEN]
+            self.average.familiar = Familiar.fit(
+                self._pooled(self.inputs[False], np.unique(drawn)),
+                self._pooled(self.dev_inputs, np.arange(len(self.dev_lessons[False]))),
+            )
+        self.say(f"temperature {self.average.temperature:g}")
+
+    def _pooled(self, inputs: Inputs, rows: np.ndarray) -> np.ndarray:
+        """What `Familiar` takes, of photos `rows`."""
+        few = [rows[start : start + self.options.photos] for start in range(0, len(rows), self.options.photos)]
+        pooled = [maps_of(self.average, inputs, some, self.options)[0].mean((2, 3)) for some in few]
+        return np.asarray(torch.cat(pooled).cpu().numpy())
+
+    def _read_dev(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The averaged weights' logits of dev's captions, and the words to come."""
+        model = self.average
+        for batch in self._dev_batches():
+            values = self._encode(model, self.dev_inputs, batch)
+            yield self._read(model, values, batch).logits, batch.target.to(model.device)
 
     def save(self) -> None:
         """Everything that `resume` needs, and the figures so far."""

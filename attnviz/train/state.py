@@ -14,7 +14,7 @@ import torch
 
 from attnviz.captioner.config import ModelConfig
 from attnviz.errors import ConfigError, counted
-from attnviz.train.config import TrainConfig
+from attnviz.train.config import DataConfig, TrainConfig
 
 if TYPE_CHECKING:
     from attnviz.train.config import FitConfig
@@ -85,7 +85,7 @@ def read_state(config: FitConfig) -> dict[str, Any] | None:
 
 def _complete(facts: dict[str, Any]) -> dict[str, Any]:
     """What an earlier attnviz wrote, with the settings that came later: they do by default what was done without."""
-    for table, kind in (("model", ModelConfig), ("train", TrainConfig)):
+    for table, kind in (("data", DataConfig), ("model", ModelConfig), ("train", TrainConfig)):
         defaults = {one.name: one.default for one in fields(kind) if one.default is not MISSING}
         facts[table] = defaults | facts[table]
     return facts

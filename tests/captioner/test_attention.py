@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from attnviz.captioner.attention import SCORES, Hard, HardChoice, build_attention
+from attnviz.captioner.attention import SCORES, build_attention
+from attnviz.captioner.hard import Hard, HardChoice
 from attnviz.errors import ModelError
 
 B, Q, C, N, D, A = 2, 3, 5, 6, 4, 7

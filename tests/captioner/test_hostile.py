@@ -139,6 +139,11 @@ def test_a_backbone_of_torchvision_with_a_tensor_to_its_name(tmp_path: Path, bac
         lambda meta: meta["config"].update(mode=["concat"]),
         lambda meta: meta["config"].update(backbone=None),
         lambda meta: meta["config"].update(state=float("nan")),
+        lambda meta: meta.update(temperature=0),
+        lambda meta: meta.update(temperature=float("nan")),
+        lambda meta: meta.update(temperature="1"),
+        lambda meta: meta.update(temperature=True),
+        lambda meta: meta.update(temperature=10**400),
         lambda meta: meta.update(version=1e300),
     ],
 )

@@ -83,7 +83,8 @@ def test_help_names_every_command_with_the_help_that_the_command_has(cli: Run) -
 
 
 def test_choices_known_without_imports_are_the_real_ones() -> None:
-    from attnviz.captioner.attention import SCORES, Hard
+    from attnviz.captioner.attention import SCORES
+    from attnviz.captioner.hard import Hard
     from attnviz.render import WRITERS
     from attnviz.render.heatmap import RENAMED, SCALES as REAL_SCALES
     from attnviz.render.overlay import STYLES as REAL_STYLES

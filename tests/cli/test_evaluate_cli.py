@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_tables_and_remarks_where_there_is_no_terminal(cli: Run, split: Path, ch
     status, out, err = cli("evaluate", checkpoint, "dev")
     assert status == 0
     title, _, captions, scores, between, _, attention, *lines = out.splitlines()
-    rows, (heading, animals), (own,) = lines[:5], lines[6:8], lines[9:]
+    rows, (heading, animals), (own, _, calibration) = lines[:5], lines[6:8], lines[9:]
     assert title == f"tiny, concat, on {PHOTOS} photos of dev, 5 beams"
     assert captions.split() == ["captions", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
     assert scores.split()[0] == "model"
@@ -66,6 +67,7 @@ def test_tables_and_remarks_where_there_is_no_terminal(cli: Run, split: Path, ch
     assert re.fullmatch(
         r"object words of its own captions, 1 class: F1_all \d\.\d{3} \(.*\), F1_loc \d\.\d{3} \(.*\)", own
     )
+    assert re.fullmatch(r"calibration error 0\.\d{3} \(0\.\d{3} before its temperature of 1; \d+ words\)", calibration)
     assert re.search(rf"^attnviz: measured {PHOTOS} photos in \d+:\d\d\n\Z", err, re.MULTILINE)
 
 
@@ -89,6 +91,29 @@ def test_a_card_keeps_the_figures(cli: Run, tmp_path: Path, split: Path, checkpo
     figures = read_meta(tmp_path / "m.safetensors")["card"]["figures"]
     assert figures["correctness"] == round(report["localization"]["model"]["correctness"], 3)
     assert figures["BLEU-4"] == round(report["bleu"]["BLEU-4"], 1)
+
+
+def test_what_a_model_knows_of_its_limits_is_fitted_and_kept(
+    cli: Run, tmp_path: Path, split: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from attnviz.captioner.header import read_meta
+
+    shutil.copy(checkpoint, tmp_path / "m.safetensors")
+    found = cli("evaluate", "m.safetensors", "dev", "--json", "--calibrate")
+    report = json.loads(found.out)["calibration"]
+    assert read_meta(tmp_path / "m.safetensors")["temperature"] == report["temperature"] != 1
+    assert f"m.safetensors: temperature {report['temperature']:g}, before 1\n" in found.err
+    assert "figures" not in read_meta(tmp_path / "m.safetensors")["card"]
+    again = json.loads(cli("evaluate", "m.safetensors", "dev", "--json", "-q").out)
+    assert again["calibration"] == report
+    assert "familiar" not in read_meta(tmp_path / "m.safetensors")
+    found = cli("evaluate", "m.safetensors", "dev", "--calibrate", "--seen", "dev", "-q")
+    assert (found.status, found.err.count("\n")) == (1, 1)
+    monkeypatch.setattr("attnviz.captioner.familiar.FEWEST", 9)
+    assert cli("evaluate", "m.safetensors", "dev", "--calibrate", "--seen", "dev", "-q").status == 0
+    assert read_meta(tmp_path / "m.safetensors")["familiar"]["threshold"] > 0
+    found = cli("evaluate", "m.safetensors", "dev", "--seen", "dev")
+    assert (found.status, found.err.count("--seen needs --calibrate")) == (2, 1)
 
 
 def test_what_cannot_be_measured_is_one_line(cli: Run, split: Path, checkpoint: Path) -> None:
@@ -119,7 +144,8 @@ def test_a_bar_and_drawn_tables_on_a_terminal(split: Path, checkpoint: Path) -> 
     )
     os.close(out_of_process)
     os.close(err_of_process)
-    shown, told = everything(out), everything(err)
+    with ThreadPoolExecutor() as pool:  # side by side: one that nobody reads is full after 4 kB, and all would wait
+        shown, told = pool.map(everything, (out, err))
     assert process.wait(60) == 0
     assert f" 0/{PHOTOS}" in told
     assert f"{PHOTOS}/{PHOTOS}" in told

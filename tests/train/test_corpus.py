@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings, strategies as st
 from toy import make_split
 
 from attnviz.captioner import ModelConfig, load_checkpoint
 from attnviz.errors import DataError
 from attnviz.train import DataConfig, FitConfig, TrainConfig, fit
-from attnviz.train.corpus import Joined, count, draw, sentences, teachable
+from attnviz.train.corpus import Joined, count, draw, sentences, teachable, times
 
 
 def said(*objects: str) -> set[str]:
@@ -56,14 +57,39 @@ def test_joined_inputs_are_numbered_through() -> None:
 
 def test_an_epoch_draws_each_split_at_its_rate() -> None:
     rng = np.random.default_rng(0)
-    sizes, rates = [10, 4, 20], [1, 2.5, 0.3]
-    rows = draw(sizes, rates, rng)
-    times = np.bincount(rows, minlength=34)
-    assert (times[:10] == 1).all()
-    assert sorted(times[10:14]) == [2, 2, 3, 3]
-    assert sorted(times[14:]) == [0] * 14 + [1] * 6
-    assert len(rows) == count(sizes, rates)
-    assert not np.array_equal(rows, draw(sizes, rates, rng))
+    wanted = [np.full(10, 1.0), np.full(4, 2.5), np.full(20, 0.3), np.zeros(2)]
+    rows = draw(wanted, rng)
+    taken = np.bincount(rows, minlength=36)
+    assert (taken[:10] == 1).all()
+    assert sorted(taken[10:14]) == [2, 2, 3, 3]
+    assert sorted(taken[14:34]) == [0] * 14 + [1] * 6
+    assert not taken[34:].any()
+    assert len(rows) == count(wanted)
+    assert not np.array_equal(rows, draw(wanted, rng))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0, 4), min_size=1, max_size=12), st.integers(0, 99))
+def test_a_photo_is_taken_as_often_as_wanted(wanted: list[float], seed: int) -> None:
+    part, rng = np.array(wanted), np.random.default_rng(seed)
+    total = count([part])
+    exact = part * (total / part.sum()) if part.sum() else part
+    runs = np.stack([np.bincount(draw([part], rng), minlength=len(part)) for _ in range(200)])
+    assert (runs.sum(1) == total).all()
+    assert (np.abs(runs - exact) < 1 + 1e-6).all()  # the whole number below or above
+    assert np.abs(runs.mean(0) - exact).max() < 0.2  # a mean of 200 coins deviates by 0.035 at most
+
+
+def test_photos_of_rare_objects_come_more_often(tmp_path: Path) -> None:
+    kinds = [["cat"]] * 4 + [["cat", "zebra"], []]
+    split = make_split(tmp_path, "some", *({"captions": [{"tokens": ["A"]}], "objects": kind} for kind in kinds))
+    assert times(split, 2, 0).tolist() == [2.0] * 6
+    found = times(split, 2, 1)
+    assert found[:4].tolist() == pytest.approx([found[0]] * 4)
+    assert found[4] == pytest.approx(5 * found[0])  # a zebra in one photo, cats in five
+    assert found[5] == pytest.approx(found[:5].mean())
+    assert found.mean() == pytest.approx(2)
+    assert times(split, 2, 0.5)[4] == pytest.approx(5**0.5 * times(split, 2, 0.5)[0])
 
 
 @pytest.mark.parametrize("encoder_rate", [0.0, 1e-4])
