@@ -85,13 +85,12 @@ class Readings:
 
     @staticmethod
     def _points(read: list[Trace], prepared: Prepared, size: tuple[int, int]) -> list[tuple[int, int]]:
-        """Where the maps of phrases, each the mean over its words, point to."""
-        frames = groupby(read, lambda trace: trace.frame or prepared.frame)
-        return [
-            point
-            for frame, traces in frames
-            for point in points([trace.weights.mean(axis=0) for trace in traces], frame, size)
-        ]
+        """Where the maps of phrases, each the mean over its words, point to; to the corner where there is no map."""
+        found = list[tuple[int, int]]()
+        for frame, traces in groupby(read, lambda trace: trace.frame or prepared.frame):
+            maps = [trace.weights.mean(axis=0) if len(trace) else np.zeros(frame.grid) for trace in traces]
+            found += points(maps, frame, size)
+        return found
 
     def localization(self) -> dict[str, dict[str, float]]:
         """See `Report.localization`."""
