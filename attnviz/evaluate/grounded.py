@@ -17,7 +17,7 @@ What differs, since the networks and data do: the box of a word is drawn around 
 cut off at the share that suits given captions of the split best (box accuracy in `regions`), and not the most attended
 of given proposals; the class of a phrase is its last word, in the singular, when such phrases have boxes in 10 photos
 of the split or more, and not one of 480 that were cleaned by hand, so figures of small splits are of fewer classes.
-Intervals are as in `figures`.
+Intervals are as in `figures`; a class of which a sample has nothing is left out of it.
 """
 
 from __future__ import annotations
@@ -169,22 +169,29 @@ class Grounded:
             per(chosen & side) for side in (~recall, recall) for chosen in (right, np.ones_like(named), named)
         ]  # the right ones, all, and those whose class is right; of precision, then of recall
         table = np.stack(counts, axis=1).reshape(photos, -1)
-        values = _scores(table.sum(axis=0, keepdims=True).astype(float), size)
-        samples = _scores(resampled(table, seed), size)
+        whole = table.sum(axis=0, keepdims=True).astype(float)
+        values, samples = _scores(whole, whole, size), _scores(resampled(table, seed), whole, size)
         return {name: Figure(float(values[name][0]), *interval(samples[name])) for name in values}
 
 
-def _scores(sums: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """The figures of samples from (n, 6 * classes) counts, see `Grounded.result`."""
-    (hits, every, named), (found, wanted, reached) = np.moveaxis(sums.reshape(len(sums), 2, 3, size), 0, 2)
-    number = np.maximum((wanted > 0).sum(axis=-1), 1)  # classes in the given captions
+def _scores(sums: np.ndarray, whole: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """The figures of samples, see `Grounded.result`, from counts (n, 6 * classes); `whole` are those of all photos.
 
-    def mean(right: np.ndarray, counted: np.ndarray) -> np.ndarray:
-        return np.asarray((right / np.maximum(counted, 1)).sum(axis=-1) / number)
+    A sample that has no word of a class to judge says nothing of it, where all photos have some: such a class is left
+    out of the sample's mean. Counted as 0, it would pull intervals down, since samples lack rare classes.
+    """
+    every = whole.reshape(2, 3, size)
+    known = every[1, 1] > 0  # classes in the given captions
+
+    def mean(side: int, counted: int) -> np.ndarray:
+        part = sums.reshape(len(sums), 2, 3, size)[:, side]
+        absent = known & (every[side, counted] > 0) & (part[:, counted] == 0)
+        number = np.maximum(known.sum() - absent.sum(axis=-1), 1)
+        return np.asarray((part[:, 0] / np.maximum(part[:, counted], 1)).sum(axis=-1) / number)
 
     scores = {}
-    for kind, said, meant in (("all", every, wanted), ("loc", named, reached)):
-        precision, recall = mean(hits, said), mean(found, meant)
+    for kind, counted in (("all", 1), ("loc", 2)):
+        precision, recall = mean(0, counted), mean(1, counted)
         both = precision + recall
         scores[f"F1_{kind}"] = np.where(both > 0, 2 * precision * recall / np.where(both > 0, both, 1.0), 0.0)
         scores[f"precision_{kind}"], scores[f"recall_{kind}"] = precision, recall
