@@ -28,6 +28,7 @@ ORDER = (
     "server",
     "troubleshooting",
     "glossary",
+    "stability",
 )
 """As one reads them; what is not named here comes after, by name."""
 
