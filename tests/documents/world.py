@@ -58,9 +58,9 @@ def block(topic: str, name: str) -> str:
 
 def mine(path: Path) -> None:
     """The configuration of the guide on training, with the data that it makes."""
-    photos(path.parent / "photos")
-    path.write_text(block("training", "mine.toml"))
-    path.with_name("captions.csv").write_text(block("training", "captions.csv"))
+    photos(Path("photos"))
+    Path("mine.toml").write_text(block("training", "mine.toml"))
+    Path("captions.csv").write_text(block("training", "captions.csv"))
     command("data", "csv", "--images", "photos", "--captions", "captions.csv", "-o", "data/mine")
 
 
@@ -202,7 +202,9 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "microsoft/trocr-base-printed": hugging_face("trocr"),
     "naver-clova-ix/donut-base-finetuned-cord-v2": hugging_face("donut"),
     "llava-hf/llava-v1.6-mistral-7b-hf": hugging_face("llava_next", 28),
+    "some/folder": hugging_face("blip"),
     "mine.toml": mine,
+    "data/mine": mine,
     "BEST.pth.tar": tutorial,
     "BEST_checkpoint_coco.pth.tar": tutorial,
     "my-model.safetensors": tiny,
