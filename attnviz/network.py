@@ -239,11 +239,19 @@ class Layered(Network, Protocol):
 
 
 @runtime_checkable
-class Encoding(Network, Protocol):
-    """A network whose look at a photo can be taken once and kept: other words over it then cost only the decoder."""
+class Seeing(Network, Protocol):
+    """A network whose look at a photo can be taken once and kept: other words over it then cost only the reading, and
+    other networks with the same eyes can read them too."""
 
-    def encoded(self, prepared: Prepared) -> Prepared:
-        """What `describe` takes in the place of `prepared`, with the encoder's work done; the results are the same."""
+    def eyes(self) -> str:
+        """What sees, with the frame of a photo in it: equal for networks that see alike."""
+
+    def see(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        """The same photos, seen: what any network with equal `eyes` may be given to describe, as often as is wanted.
+
+        The results are the same; but the same words over several photos that were seen may be read in batches, so that
+        the last bits of a photo's numbers, and only those, may depend on what stands beside it.
+        """
 
 
 def describe_rows(

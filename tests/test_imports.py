@@ -34,7 +34,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "batch": frozenset({"explain", "render", "photo", "trace", "network"}),
     # The page tests maps on demand: evidence needs no network's code, and no torch.
     "serve": frozenset({"evidence", "explain", "render", "photo", "trace", "network"}),
-    "evaluate": frozenset({"data", "explain", "trace", "photo", "network"}),
+    "evaluate": frozenset({"data", "explain", "trace", "photo", "network", "evidence"}),
     "train": frozenset({"data", "photo", "captioner", "zoo"}),  # of zoo, bundled models to start from
 }
 ANYTHING = frozenset({"__init__", "cli"})  # `__init__` does so on first use only: see the tests at the end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from attnviz.captioner.config import FrameKind, ModelConfig
 from attnviz.captioner.description import guess, read, with_gradient
-from attnviz.captioner.encoded import encode_all, encoded, look
+from attnviz.captioner.encoded import all_seen, digest, encode_all, eyes_of, look, read_alike, see
 from attnviz.captioner.hard import Chooser, Hard, chooser
 from attnviz.captioner.parts import build_parts
 from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST
@@ -135,9 +134,13 @@ class Captioner(nn.Module):
         pixels = frame.apply(photo.pixels)
         return Prepared(pixels, frame, ImageInfo.of(photo), pixels.nbytes)
 
-    def encoded(self, prepared: Prepared) -> Prepared:
-        """The photo's E in the place of its pixels; see `network.Encoding`."""
-        return encoded(self, prepared)
+    def eyes(self) -> str:
+        """See `network.Seeing`."""
+        return eyes_of(self)
+
+    def see(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        """See `network.Seeing`."""
+        return see(self, prepared)
 
     def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
         """Captions photos, or reads given words over them; see `Network.describe`.
@@ -150,7 +153,9 @@ class Captioner(nn.Module):
         given = None if asked.text is None else [asked.text_of(i) or "" for i in range(len(prepared))]
         beam = BEAM if asked.beam is None else asked.beam
         read = self.write(values, beam, asked.hard, asked.seed) if given is None else list(map(self.split, given))
-        found = self.follow(values, read, asked.hard, asked.seed, asked.map)
+        plain = asked.hard is None and asked.map == "attention"
+        found = read_alike(self, values, read) if plain and all_seen(prepared) else None
+        found = found or self.follow(values, read, asked.hard, asked.seed, asked.map)
         settings: dict[str, Any] = {} if given else {"beam": beam}
         if asked.map != "attention":
             settings["map"] = asked.map
@@ -186,9 +191,9 @@ class Captioner(nn.Module):
             found["unlike"] = round(float(strange), 2)
         return found
 
-    def randomised(self, seed: int = 0) -> Iterator[tuple[str, Captioner]]:
+    def randomised(self, seed: int = 0, coarse: bool = False) -> Iterator[tuple[str, Captioner]]:
         """See `variants.randomised`."""
-        return randomised(self, seed)
+        return randomised(self, seed, coarse)
 
     def random_attention(self, seed: int = 0) -> Captioner:
         """See `variants.random_attention`."""
@@ -272,7 +277,7 @@ class Captioner(nn.Module):
         def one(number: int) -> Description:
             words, image = given[number], values[number : number + 1].clone()
             choose = self._chooser(hard, seed, 0, len(words))
-            found = read(self.decoder, self.vocabulary, self.grid, image, words, choose, self.temperature)
+            (found,) = read(self.decoder, self.vocabulary, self.grid, image, words, choose, self.temperature)
             return found if map == "attention" else with_gradient(found, self.decoder, self.vocabulary, image, words)
 
         with side_by_side(self.device) as each:
@@ -293,15 +298,9 @@ class Captioner(nn.Module):
 
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of all that decides what the network says: configuration, words and weights."""
-        found = hashlib.sha256(json.dumps([self.describe_config(), *self.vocabulary.words]).encode())
-        if self.temperature != 1:
-            found.update(str(self.temperature).encode())
-        if self.familiar is not None:
-            found.update(json.dumps(self.familiar.to_dict()).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            found.update(name.encode())
-            found.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-        return found.hexdigest()
+        more = [] if self.temperature == 1 else [str(self.temperature)]
+        more += [] if self.familiar is None else [json.dumps(self.familiar.to_dict())]
+        return digest([self.describe_config(), *self.vocabulary.words], self, more)
 
     def describe_config(self) -> dict[str, Any]:
         """The configuration as JSON-ready values."""

@@ -58,29 +58,35 @@ def read(
     words: Words,
     choose: Chooser | None = None,
     temperature: float = 1.0,
-) -> Description:
-    """Reads `words` over one image's E (1, N, C), N = h * w of the grid.
+) -> list[Description]:
+    """Reads `words` over each image of E (B, N, C), N = h * w of the grid.
 
     Args:
         choose: makes the attention hard.
         temperature: the scores of the words are divided by it before they become probabilities.
     """
+    count, _, channels = values.shape
     if not words:
-        return Description.empty(grid)
+        return [Description.empty(grid)] * count
     ids = vocabulary.numbers(looked_up for _, looked_up in words)
     output = _follow(decoder, values, ids, choose)
     target = torch.tensor(ids, device=values.device).unsqueeze(-1)
-    attended, channels = output.attended, values.shape[-1]
-    return Description(
-        tokens=tuple(typed for typed, _ in words),
-        unknown=tuple(typed for (typed, _), number in zip(words, ids, strict=True) if number == UNKNOWN),
-        logprobs=_array(output.logits[0].div(temperature).log_softmax(-1).gather(-1, target).squeeze(-1)),
-        weights=_array(attended.weights.reshape(-1, *grid)),
-        scores=None if attended.scores is None else _array(attended.scores.reshape(-1, *grid)),
-        channel_weights=None
-        if attended.channel_weights is None
-        else _array(attended.channel_weights.reshape(-1, channels)),
-    )
+    attended = output.attended
+
+    def one(image: int) -> Description:
+        likely = output.logits[image].div(temperature).log_softmax(-1)
+        return Description(
+            tokens=tuple(typed for typed, _ in words),
+            unknown=tuple(typed for (typed, _), number in zip(words, ids, strict=True) if number == UNKNOWN),
+            logprobs=_array(likely.gather(-1, target).squeeze(-1)),
+            weights=_array(attended.weights[image].reshape(-1, *grid)),
+            scores=None if attended.scores is None else _array(attended.scores[image].reshape(-1, *grid)),
+            channel_weights=None
+            if attended.channel_weights is None
+            else _array(attended.channel_weights[image].reshape(-1, channels)),
+        )
+
+    return [one(image) for image in range(count)]
 
 
 @torch.inference_mode()
@@ -97,8 +103,8 @@ def guess(
 
 
 def _follow(decoder: WordDecoder, values: Tensor, ids: list[int], choose: Chooser | None = None) -> Output:
-    """What the decoder makes of a sentence's words, all steps at once: logits (1, T, V)."""
-    before = torch.tensor([[[START, *ids[:-1]]]], device=values.device)  # (1, 1, T)
+    """What the decoder makes of a sentence's words over E (B, N, C), all steps at once: logits (B, T, V)."""
+    before = torch.tensor([START, *ids[:-1]], device=values.device).expand(len(values), 1, -1)  # (B, 1, T)
     output: Output = decoder(decoder.prepare(values), decoder.start(values), before, choose)[0]
     return output
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from attnviz.captioner.hard import Chooser
 
 
-def randomised(model: Captioner, seed: int = 0) -> Iterator[tuple[str, Captioner]]:
+ENCODER = "encoder"
+
+
+def randomised(model: Captioner, seed: int = 0, coarse: bool = False) -> Iterator[tuple[str, Captioner]]:
     """Copies of `model` with more and more layers at random, from the attention down to the first layer of the encoder.
 
     A layer's parameters keep their values and lose their places: so all that changes is what was learned, whatever the
@@ -28,17 +31,21 @@ def randomised(model: Captioner, seed: int = 0) -> Iterator[tuple[str, Captioner
     attention and begin with the decoder's. The language LSTM and the output come after the attention, which for given
     words does not depend on them: they are left out.
 
+    Args:
+        seed: of the new places.
+        coarse: takes the backbone as one layer.
+
     Yields:
-        (layer, network): *one* network, changed further each time; use it before the next is asked for.
+        (layer, network): a copy that shares the backbone with `model` until its turn comes.
     """
-    fresh = copy.deepcopy(model)
-    generator = torch.Generator().manual_seed(seed)
-    for name, modules in _layers(fresh):
-        tensors = [parameter for module in modules for parameter in module.parameters()]
-        if not tensors:
+    fresh, generator = model, torch.Generator().manual_seed(seed)
+    for number, (name, modules) in enumerate(_layers(model, coarse)):
+        if not any(True for module in modules for _ in module.parameters()):
             continue
+        fresh = copy.deepcopy(fresh) if name.startswith(ENCODER) else _copy(fresh)
+        _, own = list(_layers(fresh, coarse))[number]
         with torch.no_grad():
-            for tensor in tensors:
+            for tensor in (parameter for module in own for parameter in module.parameters()):
                 order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
                 tensor.copy_(tensor.flatten()[order].reshape(tensor.shape))
         yield name, fresh
@@ -46,14 +53,14 @@ def randomised(model: Captioner, seed: int = 0) -> Iterator[tuple[str, Captioner
 
 def unfocused(model: Captioner) -> Captioner:
     """A copy of `model` whose attention is uniform: over the cells, or over the channels of a channel mode."""
-    fresh = copy.deepcopy(model)
+    fresh = _copy(model)
     fresh.decoder.attention = Uniform(fresh.decoder.attention).eval()  # type: ignore[assignment]
     return fresh
 
 
 def random_attention(model: Captioner, seed: int = 0) -> Captioner:
     """A copy of `model`, its attention's parameters drawn anew; `dot` and `channel-dot` have none, so it is equal."""
-    fresh = copy.deepcopy(model)
+    fresh = _copy(model)
     state = torch.get_rng_state()
     torch.manual_seed(seed)
     fresh.decoder.attention = fresh.decoder.attention.anew().eval().requires_grad_(False)
@@ -82,16 +89,24 @@ def _alike(weights: Tensor) -> tuple[Tensor, Tensor]:
     return torch.full_like(weights, 1 / weights.shape[-1]), weights.new_full(weights.shape[:-1], torch.inf)
 
 
-def _layers(model: Captioner) -> Iterator[tuple[str, list[nn.Module]]]:
+def _copy(model: Captioner) -> Captioner:
+    """A copy of all but the backbone, which both have."""
+    return copy.deepcopy(model, {id(model.backbone): model.backbone})
+
+
+def _layers(model: Captioner, coarse: bool) -> Iterator[tuple[str, list[nn.Module]]]:
     """The layers that a map depends on, from the attention down."""
     decoder = model.decoder
     yield "attention", [decoder.attention]
     yield decoder.asking()
     yield "fuse", [model.fuse]
+    if coarse:
+        yield ENCODER, [model.backbone]
+        return
     parts = [(name, part) for name, part in model.backbone.named_children() if any(True for _ in part.parameters())]
     for name, part in reversed(parts):
         blocks = list(part.named_children()) if isinstance(part, nn.ModuleList) else []
         for number, block in reversed(blocks):
-            yield f"encoder {name} {number}", [block]
+            yield f"{ENCODER} {name} {number}", [block]
         if not blocks:
-            yield f"encoder {name}", [part]
+            yield f"{ENCODER} {name}", [part]

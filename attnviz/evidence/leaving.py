@@ -17,7 +17,6 @@ import numpy.typing as npt
 from attnviz.stats import spearman
 
 if TYPE_CHECKING:
-    from attnviz.evidence.reading import Reader
     from attnviz.evidence.removal import Removal
     from attnviz.photo.frame import Frame
     from attnviz.photo.image import Photo
@@ -50,20 +49,20 @@ def blocks(frame: Frame, most: int = MOST_BLOCKS) -> Blocks:
         side += 1
 
 
-def drops(reader: Reader, removal: Removal, parts: Blocks, whole: Floats) -> Floats:
+def photos(removal: Removal, parts: Blocks) -> Iterator[Photo]:
+    """The photo without each of its blocks (h, w), see `blocks`, one at a time."""
+    for block in range(int(parts.max()) + 1):
+        yield removal.without(parts == block)
+
+
+def drops(left: Floats, whole: Floats) -> Floats:
     """(blocks, T): by how much the logarithm of each word's probability falls when a block is left out.
 
     Args:
-        parts: (h, w), from `blocks`.
-        whole: (T,), logarithms of the words' probabilities in the whole photo.
+        left: (blocks, T), logarithms of the words' probabilities in `photos`.
+        whole: (T,), the same in the whole photo.
     """
-
-    def photos() -> Iterator[Photo]:
-        for block in range(int(parts.max()) + 1):
-            yield removal.without(parts == block)
-
-    exact = whole[None] - reader.logprobs(photos())
-    return np.rint(exact / SMALLEST) * SMALLEST
+    return np.rint((whole[None] - left) / SMALLEST) * SMALLEST
 
 
 def in_blocks(weights: npt.NDArray[np.floating], parts: Blocks) -> Floats:

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from attnviz.errors import AttnvizError, ModelError
+from attnviz.network import Seeing
 from attnviz.photo.image import Photo
 
 if TYPE_CHECKING:
-    from attnviz.network import Asked, Network
+    from attnviz.network import Asked, Network, Prepared
     from attnviz.trace import Trace
 
 BATCH = 16
@@ -57,14 +58,14 @@ class Reader:
             raise ModelError(f"{self.network.name} does not tell its words' probabilities, which evidence needs")
         return found
 
-    def second(self, photo: Photo) -> npt.NDArray[np.float32] | None:
+    def second(self, prepared: Prepared) -> npt.NDArray[np.float32] | None:
         """(T, h, w): the words' maps by gradient, where the network has such a second map."""
         asked = replace(self.asked, map="gradient")
         try:
             self.network.check(asked)
         except AttnvizError:
             return None
-        (found,) = self.network.describe([self.network.prepare(photo, asked)], asked)
+        (found,) = self.network.describe([prepared], asked)
         return found.joined().weights
 
     def logprobs(self, photos: Iterable[Photo], network: Network | None = None) -> Floats:
@@ -75,11 +76,33 @@ class Reader:
     def traces(self, photos: Iterable[Photo], network: Network | None = None) -> Iterator[Trace]:
         """The words read over each photo, by another network where one is given."""
         reader = network or self.network
-        source = iter(photos)
-        while chunk := list(islice(source, BATCH)):
-            yield from reader.describe([reader.prepare(photo, self.asked) for photo in chunk], self.asked)
-            self.passes += len(chunk)
-            self.progress(self.passes)
+        for chunk in seen([reader], photos, self.asked):
+            yield from reader.describe(chunk, self.asked)
+            self.count(len(chunk))
+
+    def count(self, photos: int) -> None:
+        """So many more have been read."""
+        self.passes += photos
+        self.progress(self.passes)
+
+
+def together(readers: Sequence[Reader], photos: Iterable[Photo]) -> list[Floats]:
+    """For each reader what its `logprobs` gives; where their networks have equal eyes, photos are seen once for all."""
+    rows: list[list[Floats]] = [[] for _ in readers]
+    for chunk in seen([reader.network for reader in readers], photos, readers[0].asked):
+        for reader, found in zip(readers, rows, strict=True):
+            traces = reader.network.describe(chunk, reader.asked)
+            found += [np.asarray(trace.joined().logprobs, np.float64) for trace in traces]
+            reader.count(len(chunk))
+    return [np.stack(found) for found in rows]
+
+
+def seen(networks: Sequence[Network], photos: Iterable[Photo], asked: Asked) -> Iterator[list[Prepared]]:
+    """Photos as any of the networks may describe them, which have equal eyes where they are several, in batches."""
+    first, source = networks[0], iter(photos)
+    while chunk := list(islice(source, BATCH)):
+        prepared = [first.prepare(photo, asked) for photo in chunk]
+        yield first.see(prepared) if isinstance(first, Seeing) else prepared
 
 
 def _enough(network: Network, photo: Photo, asked: Asked) -> Photo:

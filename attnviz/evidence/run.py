@@ -10,8 +10,8 @@ import numpy as np
 
 from attnviz.errors import ConfigError, ModelError
 from attnviz.evidence import maps
-from attnviz.evidence.curves import DRAWS, STEPS, Curve, curves, passes as curve_passes
-from attnviz.evidence.leaving import blocks, correlations, drops, in_blocks, violations
+from attnviz.evidence.curves import DRAWS, STEPS, Course, Curve, curves, passes as curve_passes
+from attnviz.evidence.leaving import blocks, correlations, drops, in_blocks, photos as left_out, violations
 from attnviz.evidence.reading import Reader, probabilities
 from attnviz.evidence.removal import HOWS, How, Removal
 from attnviz.evidence.verdict import Verdict, judge
@@ -26,13 +26,17 @@ if TYPE_CHECKING:
     from attnviz.trace import Trace
 
 
+TINY = 1e-30
+"""A probability that rounds to none has a logarithm all the same."""
+
+
 @runtime_checkable
 class Dissectable(Protocol):
     """A network that can be taken apart, which two more tests need: ours can."""
 
-    def randomised(self, seed: int = 0) -> Iterator[tuple[str, Network]]:
+    def randomised(self, seed: int = 0, coarse: bool = False) -> Iterator[tuple[str, Network]]:
         """The same network with more and more of its layers' parameters in random order, from the attention down, and
-        the name of the layer that was last (Adebayo et al. 2018, arXiv:1810.03292)."""
+        the name of the layer that was last (Adebayo et al. 2018, arXiv:1810.03292); `coarse`: in few steps."""
 
     def unfocused(self) -> Network:
         """The same network, its attention uniform (Wiegreffe and Pinter 2019, arXiv:1908.04626)."""
@@ -131,7 +135,7 @@ class Evidence:
             "settings": asdict(self.settings),
             "passes": self.passes,
             "sinks": [list(cell) for cell in self.sinks],
-            "words": [_plain(asdict(word)) for word in self.words],
+            "words": [plain(asdict(word)) for word in self.words],
         }
 
 
@@ -164,24 +168,16 @@ def check(
         raise ModelError(f"{network.name} wrote no word over {photo.name}, so there is no map to test")
     parts = blocks(trace.frame)
     count = len(trace)
-    second = reader.second(photo) if asked.map == "attention" else None
+    second = reader.second(network.prepare(reader.photo, reader.asked)) if asked.map == "attention" else None
     layers = 12 if isinstance(network, Dissectable) else 0  # about; only the bar depends on it
     compared = count if second is None else 2 * count
     total[0] = curve_passes(compared, settings.steps, settings.draws) + int(parts.max()) + 1 + layers
     progress(0, total[0])
     removal = Removal(reader.photo, trace.frame, settings.how)
-    found = curves(
-        reader,
-        removal,
-        trace.frame,
-        trace.weights,
-        second,
-        steps=settings.steps,
-        draws=settings.draws,
-        seed=settings.seed,
-    )
+    course = Course(removal, trace.frame, settings.steps, settings.draws, settings.seed)
+    found = curves(reader, course, trace.weights, second)
     weights = in_blocks(trace.weights, parts)
-    fallen = drops(reader, removal, parts, np.log(np.maximum(found.whole, 1e-30)))
+    fallen = drops(reader.logprobs(left_out(removal, parts)), np.log(np.maximum(found.whole, TINY)))
     shifts, related = maps.shifts(weights, fallen), correlations(weights, fallen)
     against, like = violations(weights, fallen), maps.interference(trace.weights)
     random, factors = _dissected(reader, trace, found.whole, settings.seed)
@@ -231,13 +227,13 @@ def _dissected(
         (read,) = reader.traces([reader.photo], other)
         layers[name] = [spearman(own, new) for own, new in zip(trace.weights, read.weights, strict=True)]
     even = probabilities(reader.logprobs([reader.photo], network.unfocused())[0])
-    return layers, even / np.maximum(whole, 1e-30)
+    return layers, even / np.maximum(whole, TINY)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays and tuples as lists, numpy's numbers as Python's."""
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return value.item() if isinstance(value, np.generic) else value

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from attnviz.errors import ConfigError
-from attnviz.network import Encoding, describe_rows
+from attnviz.network import Seeing, describe_rows
 from attnviz.photo.image import Photo, load
 from attnviz.render.options import SIZE, DrawOptions, options_from
 from attnviz.render.pictures import Pictures, resized
@@ -168,7 +168,7 @@ class Desk:
         some, key = self.kept.prepared, (source, replace(asked, text=None, beam=None))
         if key not in some:
             prepared = network.prepare(self.photo, asked)
-            remember(some, key, network.encoded(prepared) if isinstance(network, Encoding) else prepared, MOST_PREPARED)
+            remember(some, key, network.see([prepared])[0] if isinstance(network, Seeing) else prepared, MOST_PREPARED)
         return some[key]
 
     def _report(self, wanted: Wanted, kind: str) -> bytes:
