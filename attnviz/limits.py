@@ -22,3 +22,6 @@ MOST_CHARACTERS = 2**22
 
 MOST_BEAMS = 100
 """The quality of captions falls from about ten on, and memory grows with each."""
+
+EVIDENCE_PHOTOS = 200
+"""Over which evidence is averaged where nothing is said: enough for intervals of some hundredths."""

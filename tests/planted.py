@@ -76,3 +76,15 @@ def lit(*cells: tuple[int, int], size: tuple[int, int] = (80, 120)) -> Photo:
         high, wide = size[0] // 4, size[1] // 4
         pixels[row * high : (row + 1) * high, column * wide : (column + 1) * wide] = 255
     return Photo(pixels, "lit.png", None)
+
+
+def removed(photo: Photo, gone: list[int]) -> Photo:
+    """The cells in `gone` in the photo's mean colour, pixel by pixel."""
+    pixels = photo.pixels.copy()
+    mean = np.rint(photo.pixels.reshape(-1, 3).astype(float).mean(axis=0)).astype(np.uint8)
+    h, w = photo.size
+    for y in range(h):
+        for x in range(w):
+            if int((y + 0.5) * 4 / h) * 4 + int((x + 0.5) * 4 / w) in gone:
+                pixels[y, x] = mean
+    return Photo(pixels, photo.name, None)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +26,8 @@ from attnviz.photo.frame import Frame
 from attnviz.trace import ImageInfo, Trace
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from attnviz.captioner.description import Description, Words
     from attnviz.captioner.familiar import Familiar
     from attnviz.network import Guesses, Map

@@ -7,7 +7,7 @@ A command is a module of its name: it parses, calls one function of the other ro
     what is named    photos, sources (networks), weights (attention of others), boxes, results (what was drawn before)
     at work          network: loads it meanwhile; progress: how far a long run is
     on the way out   places: which folder; delivery: a trace drawn into it; paper: a figure; output, bar, tables: what
-                     is said; measures: the figures of a model
+                     is said; measures, averages: the figures of a model, and of its evidence
 """
 
 from __future__ import annotations

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from attnviz.cli import averages
+from attnviz.cli.averages import ALL
 from attnviz.cli.choices import DEVICES, MODES
-from attnviz.cli.lookups import Model
+from attnviz.cli.lookups import Models
 from attnviz.cli.measures import print_captions, print_measures
+from attnviz.cli.network import keep_memory
 from attnviz.cli.output import note
 from attnviz.cli.progress import Gauge
-from attnviz.cli.types import File, Name
+from attnviz.cli.types import File, Name, Names
 from attnviz.errors import counted
-from attnviz.limits import BEAM, MOST_BEAMS
+from attnviz.limits import BEAM, EVIDENCE_PHOTOS as PHOTOS, MOST_BEAMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +28,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="MODEL", type=Model())
+@click.argument("models", metavar="MODEL", type=Models())
 @click.argument("data", metavar="DATA", type=File())
 @click.option(
-    "-m", "--mode", type=Name("mode", MODES), metavar="MODE", help="Which of a bundled model's score functions."
+    "-m",
+    "--mode",
+    "modes",
+    type=Names("mode", (*MODES, ALL)),
+    metavar="MODE",
+    help="Which of a bundled model's score functions; several, or all, with --evidence.",
 )
 @click.option(
     "--beam",
@@ -36,7 +45,12 @@ if TYPE_CHECKING:
     help=f"Sentences searched side by side.  [default: {BEAM}, or the network's own]",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of the random baseline."
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Of the random baseline, or of the photos, words and orders that are drawn.",
 )
 @click.option(
     "--device", type=Name("device", DEVICES), default="auto", show_default=True, help="Where the network runs."
@@ -53,18 +67,39 @@ if TYPE_CHECKING:
     type=File(),
     help="With --calibrate: a split it was trained on, so that it can tell photos that are unlike it; several times.",
 )
+@click.option("--evidence", is_flag=True, help="Test the maps instead, as check does, and print means over photos.")
+@click.option(
+    "--photos",
+    type=click.IntRange(2),
+    metavar="N",
+    help=f"With --evidence: how many are drawn from the split.  [default: {PHOTOS}]",
+)
+@click.option(
+    "-o",
+    "--out",
+    metavar="DIR",
+    type=File(folder=True),
+    help="With --evidence: where each photo's numbers are kept, so that a run that was ended goes on.  "
+    "[default: SPLIT-evidence]",
+)
 @click.option("--card", is_flag=True, help="Write the figures into the checkpoint, where 'attnviz models' shows them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures, and every caption, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.pass_context
 def command(
-    model: str,
+    ctx: click.Context,
+    /,
+    models: tuple[str, ...],
     data: str,
-    mode: str | None,
+    modes: tuple[str, ...] | None,
     beam: int | None,
     seed: int,
     device: str,
     calibrate: bool,
     seen: tuple[str, ...],
+    evidence: bool,
+    photos: int | None,
+    out: str | None,
     card: bool,
     as_json: bool,
     quiet: bool,
@@ -76,19 +111,64 @@ def command(
     compared with the boxes of their phrases (attention correctness, pointing game, IoU), beside three baselines and
     with 95 % intervals; then each phrase is read alone, as phrase-grounding models are measured.
 
-    'attnviz guide evaluation' says what each figure is.
+    With --evidence, MODEL may be several with commas between, which are quicker together where they share an encoder.
+
+    'attnviz guide evaluation' and 'attnviz guide evidence' say what each figure is.
     """
+    _fit(ctx, models, modes, evidence, card or calibrate, photos, out)
+    if seen and not calibrate:
+        raise click.UsageError("--seen needs --calibrate: what it finds is written into the checkpoint", ctx)
+    if evidence:
+        networks = averages.networks(models, modes, device)
+        averages.run(networks, data, out, photos=photos, beam=beam, seed=seed, as_json=as_json, quiet=quiet)
+        return
+    asked = _Asked(models[0], modes[0] if modes else None, beam, seed, device, as_json, quiet)
+    _measure(asked, data, card, calibrate, seen)
+
+
+def _fit(
+    ctx: click.Context,
+    models: Sequence[str],
+    modes: Sequence[str] | None,
+    evidence: bool,
+    written: bool,
+    photos: int | None,
+    out: str | None,
+) -> None:
+    """Fails for options that do not go together."""
+    if evidence and written:
+        raise click.UsageError("--evidence writes nothing into a checkpoint; leave out --card and --calibrate", ctx)
+    if not evidence and (len(models) > 1 or len(modes or ()) > 1 or ALL in (modes or ())):
+        raise click.UsageError("several models or modes are measured together with --evidence alone; name one", ctx)
+    if not evidence and (photos is not None or out is not None):
+        raise click.UsageError(f"{'--photos' if photos is not None else '--out'} goes with --evidence", ctx)
+
+
+class _Asked(NamedTuple):
+    """One network, and how it is measured."""
+
+    model: str
+    mode: str | None
+    beam: int | None
+    seed: int
+    device: str
+    as_json: bool
+    quiet: bool
+
+
+def _measure(asked: _Asked, data: str, card: bool, calibrate: bool, seen: Sequence[str]) -> None:
+    """Captions and localization of one network."""
     from attnviz.data import Split
     from attnviz.evaluate import evaluate
     from attnviz.zoo import find_checkpoint, load_model
 
-    if seen and not calibrate:
-        raise click.UsageError("--seen needs --calibrate: what it finds is written into the checkpoint")
+    model, mode, beam, seed, device, as_json, quiet = asked
     # Says at once where there is no checkpoint to write into.
     path = find_checkpoint(model, mode) if card or calibrate else None
     split = Split(data)
     if path is not None and calibrate:
         _calibrate(path, split, [Split(one) for one in seen], quiet)
+    keep_memory()
     network = load_model(model, mode, device)
     with Gauge(quiet=quiet) as gauge:
 

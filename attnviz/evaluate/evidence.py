@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from attnviz.data.words import is_content
 from attnviz.errors import DataError
 from attnviz.evaluate.kept import Kept
 from attnviz.evidence.several import PhotoScores, Protocol, Subject, examine
+from attnviz.limits import EVIDENCE_PHOTOS
 from attnviz.network import Asked, Seeing
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from attnviz.photo.image import Photo
 
 Progress = Callable[[int, int, int], None]
-
-PHOTOS = 200
-"""Photos that are measured where nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def measure(
     split: Split,
     folder: str | os.PathLike[str],
     *,
-    photos: int = PHOTOS,
+    photos: int = EVIDENCE_PHOTOS,
     protocol: Protocol | None = None,
     beam: int | None = None,
     progress: Progress = lambda new, done, left: None,
@@ -93,7 +91,7 @@ def measure(
     facts = {
         "attnviz": __version__,
         "data": hashlib.sha256(split.lines.read_bytes()).hexdigest(),
-        "protocol": asdict(protocol),
+        "protocol": protocol.to_dict(),
         "beam": beam,
     }
     kept = [Kept(folder, _name(one), facts | {"network": one.fingerprint()}) for one in networks]

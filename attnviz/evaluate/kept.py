@@ -15,6 +15,16 @@ from attnviz.files import fitting
 Facts = Mapping[str, Any]
 
 
+DIFFERENCES = {
+    "attnviz": "another version of attnviz",
+    "data": "another split",
+    "protocol": "another seed or protocol",
+    "beam": "another number of beams",
+    "network": "another network of that name",
+}
+"""What to say where facts are others than those in a file."""
+
+
 class Kept:
     """The photos of one network that are done, in `FOLDER/NAME.jsonl`; the first line says how they were measured.
 
@@ -65,7 +75,7 @@ class Kept:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{self.path}: not a file of measured photos; give another folder with -o") from error
         if other:
-            told = f"another {other[0]}" + (f" ({first.get(other[0])!r:.80})" if other[0] in first else "")
-            raise DataError(f"{self.path}: was measured with {told}; remove it, or give another folder with -o")
+            told = DIFFERENCES.get(other[0], f"another {other[0]}")
+            raise DataError(f"{self.path}: was measured with {told}; give another folder with -o, or remove the file")
         self.photos = photos
         return whole

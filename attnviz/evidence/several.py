@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from attnviz.photo.image import Photo
     from attnviz.trace import Trace
 
+PARTS, DRAWS = 5, 3
+"""Of the curves: half of what `check` takes, since the mean over many photos does the rest."""
+
 Choose = Callable[[Sequence[int]], Sequence[int]]
 """Of the numbers of the words that a network knows, those that get curves of their own."""
 
@@ -48,7 +51,7 @@ class Protocol:
         ConfigError: a number that is not positive.
     """
 
-    settings: Settings = field(default_factory=lambda: Settings(steps=5, draws=3))
+    settings: Settings = field(default_factory=lambda: Settings(steps=PARTS, draws=DRAWS))
     blocks: int = 64
     content: int = 2
     function: int = 1
@@ -58,6 +61,15 @@ class Protocol:
         for name in ("blocks", "content", "function", "second"):
             if type(value := getattr(self, name)) is not int or value < 1:
                 raise ConfigError(f"{name} must be a whole number from 1, not {value!r}")
+
+    @classmethod
+    def seeded(cls, seed: int) -> Protocol:
+        """The protocol with another seed."""
+        return cls(Settings(steps=PARTS, draws=DRAWS, seed=seed))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from planted import Planted, lit, peaked
+from planted import Planted, lit, peaked, removed
 
 from attnviz.errors import ConfigError, ModelError
 from attnviz.evidence import Evidence, Settings, check
@@ -16,9 +16,9 @@ from attnviz.evidence.maps import interference, sinks, without_cells
 from attnviz.evidence.table import remarks
 from attnviz.network import Asked, Network, Prepared
 from attnviz.photo.frame import Frame
-from attnviz.photo.image import Photo
 
 if TYPE_CHECKING:
+    from attnviz.photo.image import Photo
     from attnviz.trace import Trace
 
 CELLS = [(0, 1), (2, 3), (3, 0)]
@@ -39,18 +39,6 @@ def away(maps: np.ndarray) -> np.ndarray:
         row[cell] = 1e-6
     found: np.ndarray = maps / maps.sum(axis=(1, 2), keepdims=True)
     return found
-
-
-def removed(photo: Photo, gone: list[int]) -> Photo:
-    """The cells in `gone` in the photo's mean colour, pixel by pixel."""
-    pixels = photo.pixels.copy()
-    mean = np.rint(photo.pixels.reshape(-1, 3).astype(float).mean(axis=0)).astype(np.uint8)
-    h, w = photo.size
-    for y in range(h):
-        for x in range(w):
-            if int((y + 0.5) * 4 / h) * 4 + int((x + 0.5) * 4 / w) in gone:
-                pixels[y, x] = mean
-    return Photo(pixels, photo.name, None)
 
 
 def test_deletion_and_insertion_are_those_of_plain_loops() -> None:
