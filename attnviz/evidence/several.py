@@ -162,8 +162,10 @@ def examine(
 
     Args:
         subjects: one network, or several with equal eyes.
+        photo: as `attnviz.photo.image.load` gives it.
         asked: with the given words.
         choose: which words get curves of their own.
+        protocol: how cells are taken away, and how often.
         second: whether the second map is compared too, where there is one.
         count: how many words there have to be.
 

@@ -54,6 +54,8 @@ def test_the_same_words_in_a_batch_differ_in_the_last_bits_alone(mode: str) -> N
     assert [one.image.name for one in found if one.image] == [f"{i}.png" for i in range(11)]
     for one, other in zip(plain, found, strict=True):
         np.testing.assert_allclose(one.weights, other.weights, rtol=1e-4, atol=1e-7)
+        assert one.logprobs is not None
+        assert other.logprobs is not None
         np.testing.assert_allclose(one.logprobs, other.logprobs, rtol=1e-4)
     # Other words for each are read one by one.
     two, pair = Asked(("a dog runs", "a cat")), prepared(network, 2)

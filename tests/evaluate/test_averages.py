@@ -124,7 +124,7 @@ def test_an_interval_draws_photos_and_not_words() -> None:
     # Of two photos a sample has both (half of the time), or one of them twice (a quarter each).
     figure = mean([[1.0] * 100, [0.0]])
     assert figure is not None
-    assert (figure.value, figure.low, figure.high) == (pytest.approx(100 / 101), 0, 1)
+    assert (figure.value, figure.low, figure.high) == pytest.approx((100 / 101, 0, 1))
     same = mean([[0.5], [0.5, 0.5], []])
     assert same is not None
     assert (same.value, same.low, same.high) == (0.5, 0.5, 0.5)

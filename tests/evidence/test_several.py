@@ -52,7 +52,7 @@ def test_measures_are_those_of_plain_loops(blocks: int) -> None:
     def height(orders: list[list[int]], word: int) -> float:
         """The mean height of the curve through photos without more and more cells."""
         values = [np.exp(logp(gone, word)) for gone in orders]
-        return sum((values[k] + values[k + 1]) / 2 for k in range(4)) / 4
+        return float(sum((values[k] + values[k + 1]) / 2 for k in range(4)) / 4)
 
     side = 1 if blocks == 16 else 2
     parts: dict[tuple[int, int], list[int]] = {}
@@ -80,7 +80,8 @@ def test_measures_are_those_of_plain_loops(blocks: int) -> None:
             if not 0 <= other < 3 or len(set(drops[other])) == 1:
                 assert told is None
             else:
-                expected = np.corrcoef(rank([np.float32(w) for w in weight]), rank(drops[other]))[0, 1]
+                ranks = np.array([rank([float(np.float32(w)) for w in weight]), rank(drops[other])])
+                expected = np.corrcoef(ranks)[0, 1]
                 assert told == pytest.approx(expected, abs=1e-6)
         assert one.correlation == one.shift.own
 
