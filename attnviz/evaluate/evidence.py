@@ -16,7 +16,7 @@ import numpy as np
 
 from attnviz._version import __version__
 from attnviz.data.words import is_content
-from attnviz.errors import DataError
+from attnviz.errors import ConfigError, DataError
 from attnviz.evaluate.kept import Kept
 from attnviz.evidence.several import PhotoScores, Protocol, Subject, examine
 from attnviz.limits import EVIDENCE_PHOTOS
@@ -78,6 +78,7 @@ def measure(
         progress: called with (photos measured now, photos done, photos left).
 
     Raises:
+        ConfigError: two networks have one name and mode.
         DataError: for a split without captions, or a folder where something else was measured.
         ImageError: for a photo that cannot be read.
         ModelError: a network reads no given words, or tells no probabilities.
@@ -87,6 +88,9 @@ def measure(
     for network in networks:
         network.check(asked)
         network.check(Asked("a word"))
+    called = [_name(one) for one in networks]
+    if again := next((name for name in called if called.count(name) > 1), None):
+        raise ConfigError(f"two networks are called {again}; measure one of them in a run and a folder of its own")
     chosen = sample(split, photos, protocol.settings.seed)
     facts = {
         "attnviz": __version__,
@@ -94,7 +98,9 @@ def measure(
         "protocol": protocol.to_dict(),
         "beam": beam,
     }
-    kept = [Kept(folder, _name(one), facts | {"network": one.fingerprint()}) for one in networks]
+    kept = [
+        Kept(folder, name, facts | {"network": one.fingerprint()}) for name, one in zip(called, networks, strict=True)
+    ]
     names = [split[number].image for number in chosen]
     todo = [place for place, name in enumerate(names) if any(name not in one.photos for one in kept)]
     progress(0, len(chosen) - len(todo), len(todo))

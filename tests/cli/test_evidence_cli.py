@@ -73,7 +73,7 @@ def test_wrong_usage_is_told_before_anything_is_measured(cli: Run, split: Path, 
         (("dot.safetensors", "dev", "-m", "all"), "several models or modes"),
         (("dot.safetensors", "dev", "--photos", 3), "--photos goes with --evidence"),
         (("dot.safetensors", "dev", "-o", "x"), "--out goes with --evidence"),
-        (("dot.safetensors", "dev", "--evidence", "--card"), "leave out --evidence"),
+        (("dot.safetensors", "dev", "--evidence", "--card"), "leave out --card"),
         (("dot.safetensors", "dev", "--evidence", "--photos", 1), "--photos"),
         (("dot.safetensors,nosuch", "dev", "--evidence"), "no bundled model is called 'nosuch'"),
     ):
@@ -92,6 +92,9 @@ def test_a_folder_of_other_numbers_is_one_line(cli: Run, split: Path, others: li
     (split.parent / "taken").write_text("")
     found = cli("evaluate", "dot.safetensors", "dev", "--evidence", "-o", "taken")
     assert (found.status, found.out, found.err.count("\n")) == (1, "", 1)
+    found = cli("evaluate", "dot.safetensors,dot.safetensors", "dev", "--evidence")
+    assert (found.status, found.out, found.err.count("\n")) == (1, "", 1)
+    assert "two networks are called tiny-dot" in found.err
     found = cli("evaluate", "dot.safetensors", "nowhere", "--evidence")
     assert (found.status, found.err.count("\n")) == (1, 1)
     assert "nowhere.jsonl" in found.err

@@ -28,10 +28,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     folder, real = tmp_path_factory.mktemp("tiny"), zoo.find_checkpoint
 
     def find(name: object, mode: str | None = None) -> Path:
-        if name != "flickr8k" or not MINUTES & set(sys.argv[1:2]):
+        if name not in ("flickr8k", "flickr8k-plain") or not MINUTES & set(sys.argv[1:2]):
             return real(name, mode)  # type: ignore[arg-type]
-        path = folder / f"{mode}.safetensors"
-        save_checkpoint(Captioner.tiny(mode=mode or "concat", seed=2), path)  # this one says little of the photo
+        path, network = folder / f"{name}-{mode}.safetensors", Captioner.tiny(mode=mode or "concat", seed=2)
+        network.name = str(name)
+        save_checkpoint(network, path)  # this one says little of the photo
         return path
 
     monkeypatch.setattr(zoo, "find_checkpoint", find)
