@@ -143,11 +143,11 @@ class Server:
         Raises:
             Exception: whatever the first network could not be loaded for.
         """
-        ready()
         timer = threading.Timer(PATIENCE, self._begin)
         timer.daemon = True
-        timer.start()
         with self._signals():
+            ready()
+            timer.start()
             asyncio.run(self._serve())
         self._app.line.close()
         if self._error is not None:

@@ -4,7 +4,7 @@ class Results {
   constructor() { this.explorer = null; }
 
   // Shows an answer; how the one before was looked at stays.
-  async show({ explorer: data, picture }) {
+  async show({ explorer: data, picture }, given) {
     const before = this.explorer, room = el("room");
     if (before) {
       before.close();
@@ -15,6 +15,8 @@ class Results {
     data.photo = picture;
     this.explorer = new Explorer(room, data);
     await this.explorer.ready;
+    if (given) this.explorer.choose(Infinity);  // of "the black dog", the dog
+    if (before && before.data.tokens.join("\n") === data.tokens.join("\n")) this.explorer.choose(before.step);
     const same = before && before.data.rows.length === data.rows.length;
     if (same && before.view !== "one") { this.explorer.setView(before.view); this.explorer.draw(); }
     document.title = `${data.name} · ${data.tokens.join(" ")}`;

@@ -65,8 +65,7 @@ function explore() {
     const found = await ask("explore", { picture: !page.picture }, signal, told);
     page.key = found.photo;
     page.picture = found.picture ?? page.picture;
-    await results.show({ ...found, picture: page.picture });
-    if (page.text !== null) results.explorer.choose(Infinity);  // of "the black dog", the dog
+    await results.show({ ...found, picture: page.picture }, page.text !== null);
     for (const id of ["query", "choices", "take"]) el(id).hidden = false;
     document.body.classList.add("busy");
     const judged = found.explorer.rows[0].verdicts !== null;
@@ -85,7 +84,7 @@ function open(file) {
   explore();
 }
 
-function save(format) {
+function fetchFile(format) {
   return run(async (signal, told) => {
     told({ state: "working" });
     const params = { ...choices.params, text: page.text, ...results.look, format };
@@ -102,7 +101,7 @@ function test() {
     await ask("check", {}, signal, told);
     const found = await ask("explore", { picture: false }, signal, told);
     page.key = found.photo;
-    await results.show({ ...found, picture: page.picture });
+    await results.show({ ...found, picture: page.picture }, page.text !== null);
     el("report").hidden = false;
     say("tested", "Each word's verdict stands beside the photo.");
     document.documentElement.dataset.tested = "yes";
@@ -146,6 +145,6 @@ el("query").addEventListener("submit", (event) => {
 });
 el("own").addEventListener("click", () => { el("words").value = ""; page.text = null; explore(); });
 el("cancel").addEventListener("click", () => { page.running?.abort(); page.running = null; progress(null); el("room").classList.remove("old"); });
-el("take").addEventListener("click", (event) => { const { format } = event.target.dataset; if (format) save(format); });
+el("take").addEventListener("click", (event) => { const { format } = event.target.dataset; if (format) fetchFile(format); });
 el("test").addEventListener("click", test);
 watch();
