@@ -104,8 +104,14 @@ class HuggingFace:
 
     def check(self, asked: Asked) -> None:
         """Raises ModelError for what is not there to choose, and for given words without a piece."""
-        for name in sorted(asked.changed().keys() & {"hard", "map", "seed"}):
+        for name in sorted(asked.changed().keys() & {"hard", "seed"}):
             raise ModelError(f"{self.name}: there is no {name} to choose in this model; leave it out")
+        quantizer = getattr(self.model, "hf_quantizer", None)
+        if asked.map != "attention" and not getattr(quantizer, "is_trainable", True):
+            raise ModelError(
+                f"{self.name}: no gradient flows back through weights quantised as these, and the map by gradient "
+                "needs it; leave out --map, or load the model unquantised"
+            )
         self._layers(asked.layers)
         if asked.view != "all" and self.family.layout not in ("tiles", "packed"):
             raise ModelError(f"{self.name}: sees a photo but once, so there is no view to choose; leave it out")
@@ -137,7 +143,7 @@ class HuggingFace:
             text = asked.text_of(number)
             told: Told = one.inputs
             given = None if text is None else self._given(text)
-            what = Run(told.inputs, told.layout, given, self._beams(asked), asked.heads, chosen, asked.view)
+            what = Run(told.inputs, told.layout, given, self._beams(asked), asked.heads, chosen, asked.view, asked.map)
             try:
                 with quiet(), at_rest(self.model):
                     reading = run(self._parts, what)
@@ -153,6 +159,8 @@ class HuggingFace:
         settings: dict[str, Any] = {"given": what.given is not None}
         if what.given is None:
             settings["beam"] = what.beams
+        if what.map != "attention":
+            settings["map"] = what.map
         if reading.cut:
             settings["cut"] = True
         return [

@@ -95,9 +95,17 @@ class Recorder:
         Raises:
             ModelError: there is no such head.
         """
-        kept = self.rows[self._layer[module]]
+        self.keep(module, self.heads_of(weights), queries)
+
+    def heads_of(self, weights: Tensor) -> Tensor:
+        """(heads, R, keys) float32, and how far they sum from 1 is noted."""
         by_head = weights[0].float()
         self._worst.append((by_head.sum(dim=-1) - 1).abs().max())
+        return by_head
+
+    def keep(self, module: nn.Module, by_head: Tensor, queries: int) -> None:
+        """Keeps a call's rows (heads, R, keys), reduced over the heads and on the image tokens. Raises ModelError."""
+        kept = self.rows[self._layer[module]]
         rows = self._reduced(by_head)
         length = self._first.setdefault(module, queries) + len(kept)
         kept.append(Rows(self._image(rows, length), rows.sum(dim=-1)))
@@ -126,6 +134,13 @@ class Recorder:
         # A sliding cache has dropped the beginning; a static one has room at the end.
         shift = 0 if self._crossed else max(length - keys, 0)
         return torch.where(places >= shift, rows[:, (places - shift).clamp(0, keys - 1)], 0.0)
+
+    def through(self, module: nn.Module, output: Tensor, value: Tensor) -> Tensor:
+        """What the model goes on with: the output (B, queries, heads, D) of a call, of the values (B, heads, keys, D)."""
+        return output
+
+    def within(self, module: nn.Module, weights: Tensor) -> None:
+        """Hears of the weights (B, heads, queries, keys) that a hooked module itself works with, after `take`."""
 
     @contextmanager
     def on(self) -> Iterator[Recorder]:
@@ -217,10 +232,12 @@ def _beside(kernel: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
         for recorder in _ACTIVE.get():
             if module in recorder:
                 wanted = recorder.wanted
-                rows = weights[:, :, wanted] if weights is not None else None
-                if rows is None:
-                    rows = _rows(module, query, key, value, attention_mask, options, wanted)
-                recorder.take(module, rows, query.shape[2])
+                with torch.no_grad():
+                    rows = weights[:, :, wanted] if weights is not None else None
+                    if rows is None:
+                        rows = _rows(module, query, key, value, attention_mask, options, wanted)
+                    recorder.take(module, rows, query.shape[2])
+                output = recorder.through(module, output, value)
         return output, weights
 
     return attend
@@ -264,7 +281,9 @@ def _hooked(module: nn.Module) -> list[Any]:
         weights = next((part for part in output[:0:-1] if isinstance(part, Tensor) and part.dim() == 4), None)
         for recorder in _ACTIVE.get():
             if weights is not None and module in recorder:
-                recorder.take(module, weights[:, :, recorder.wanted], weights.shape[2])
+                with torch.no_grad():
+                    recorder.take(module, weights[:, :, recorder.wanted], weights.shape[2])
+                recorder.within(module, weights)
 
     hooks = [module.register_forward_hook(hear)]
     if "output_attentions" in signature.parameters:

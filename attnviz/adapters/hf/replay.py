@@ -6,7 +6,7 @@ through its own code, whatever family it is of, and each row of attention belong
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,17 +43,19 @@ class Pen(LogitsProcessor):  # type: ignore[misc]
 
     Args:
         given: the tokens to write; None leaves the choice to the model.
+        settle: told the log-probability of each token that is chosen, with its graph where there is one.
     """
 
-    def __init__(self, given: Sequence[int] | None = None) -> None:
-        self._given = given
+    def __init__(self, given: Sequence[int] | None = None, settle: Callable[[Tensor], None] | None = None) -> None:
+        self._given, self._settle = given, settle
         self._logprobs: Tensor | None = None  # (V,) of the step under way
         self._tokens: list[Tensor] = []
         self._chosen: list[Tensor] = []
 
     def hear(self, module: nn.Module, args: Any, output: Any) -> None:
         """Forward hook of the module that writes."""
-        self._logprobs = output.logits[0, -1].float().log_softmax(dim=-1)
+        with torch.set_grad_enabled(self._settle is not None):
+            self._logprobs = output.logits[0, -1].float().log_softmax(dim=-1)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         if self._given is not None:
@@ -64,7 +66,12 @@ class Pen(LogitsProcessor):  # type: ignore[misc]
             token = scores[0].argmax(dim=-1)
         assert self._logprobs is not None
         self._tokens.append(token)
-        self._chosen.append(self._logprobs[token.to(self._logprobs.device)])
+        with torch.set_grad_enabled(self._settle is not None):
+            logprob = self._logprobs[token.to(self._logprobs.device)]
+        if self._settle is not None:
+            self._settle(logprob)
+        self._chosen.append(logprob.detach())
+        self._logprobs = None  # and its graph
         return scores
 
     def written(self) -> Written:
@@ -85,7 +92,13 @@ class _Start(LogitsProcessor):  # type: ignore[misc]
         return scores
 
 
-def write(model: Any, writer: nn.Module, inputs: dict[str, Any], given: Sequence[int] | None = None) -> Written:
+def write(
+    model: Any,
+    writer: nn.Module,
+    inputs: dict[str, Any],
+    given: Sequence[int] | None = None,
+    settle: Callable[[Tensor], None] | None = None,
+) -> Written:
     """Greedy: what the model writes, or given tokens.
 
     Args:
@@ -94,8 +107,9 @@ def write(model: Any, writer: nn.Module, inputs: dict[str, Any], given: Sequence
             model inside it.
         inputs: of `generate`, a batch of one.
         given: token ids to write instead, at least one.
+        settle: as `Pen` takes it.
     """
-    pen = Pen(given)
+    pen = Pen(given, settle)
     limit = own_limit(writer, inputs) if given is None else {"max_new_tokens": len(given)}
     hook = writer.register_forward_hook(pen.hear)
     try:

@@ -12,6 +12,7 @@ import torch
 
 from attnviz.adapters.hf.recorder import Recorder
 from attnviz.adapters.hf.replay import Written, positions_left, search, write
+from attnviz.adapters.hf.slopes import SlopeRecorder, flowing
 from attnviz.errors import ModelError, counted
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
     from attnviz.adapters.hf.families import Family
     from attnviz.adapters.hf.grids import Layout
-    from attnviz.network import View
+    from attnviz.network import Map, View
     from attnviz.photo.frame import Frame
     from attnviz.trace.arrays import Floats
 
 TOLERANCE = {torch.float16: 0.01, torch.bfloat16: 0.01}
+STRAY = {torch.float16: 0.02, torch.bfloat16: 0.1}
 FINE = 1e-3
 """How far a row of attention may sum from 1: in half precision each of its weights is rounded by itself."""
 
@@ -63,6 +65,7 @@ class Run:
         heads: "mean", "max", or a head's number.
         layers: groups of layers, each to become one map.
         view: which of the pictures of the photo.
+        map: of what: the attention, or the attention times what each token's probability owes to it.
     """
 
     inputs: dict[str, Any]
@@ -72,6 +75,7 @@ class Run:
     heads: str
     layers: Sequence[Sequence[int]]
     view: View
+    map: Map = "attention"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +111,19 @@ def run(parts: Parts, asked: Run) -> Reading:
         given = search(parts.model, parts.writer, inputs, asked.beams, parts.ends)
     every = sorted({layer for group in asked.layers for layer in group})
     crossed = parts.family.crossed
-    recorder = Recorder(parts.modules, every, asked.heads, _positions(parts, asked, inputs), crossed=crossed)
+    kind = Recorder if asked.map == "attention" else SlopeRecorder
+    recorder = kind(parts.modules, every, asked.heads, _positions(parts, asked, inputs), crossed=crossed)
     latent = Recorder(parts.latent, range(len(parts.latent)), crossed=True, all_rows=True)
+    settle = None
     with ExitStack() as recording:
         for one in (recorder, latent):
             recording.enter_context(one.on())
-        written = Written() if given is not None and not given else write(parts.model, parts.writer, inputs, given)
+        if isinstance(recorder, SlopeRecorder):
+            recording.enter_context(flowing(parts.model, parts.writer))
+            inputs = {name: value.clone() for name, value in inputs.items()}  # of inference mode, they have no graphs
+            settle = recorder.settle
+        nothing = given is not None and not given
+        written = Written() if nothing else write(parts.model, parts.writer, inputs, given, settle)
     _check(parts, recorder, latent, len(written.tokens))
     kept = [step for step, token in enumerate(written.tokens) if token not in parts.silent]
     through = None
@@ -185,9 +196,14 @@ def _check(parts: Parts, recorder: Recorder, latent: Recorder, steps: int) -> No
                 "belongs to which is not known; leave out what drafts or guides the text (in the model's "
                 "generation_config)"
             )
-    worst = max(recorder.worst, latent.worst)
+    worst, name = max(recorder.worst, latent.worst), type(parts.modules[0]).__name__
     if not worst <= TOLERANCE.get(parts.model.dtype, FINE):
         raise ModelError(
-            f"the attention of {type(parts.modules[0]).__name__} sums to 1 but for {worst:.2g}, so it is not what "
-            "attnviz takes it for; please report the model"
+            f"the attention of {name} sums to 1 but for {worst:.2g}, so it is not what attnviz takes it for; please "
+            "report the model"
+        )
+    if isinstance(recorder, SlopeRecorder) and not recorder.stray <= STRAY.get(parts.model.dtype, FINE):
+        raise ModelError(
+            f"what {name} gives is not its weights times its values (by {recorder.stray:.2g} of it), so the weights "
+            "have no gradient; leave out --map, and please report the model"
         )

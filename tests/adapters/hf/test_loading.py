@@ -155,7 +155,6 @@ def test_what_is_not_there_to_choose(opened: Callable[[str], Any], noise: np.nda
         ({"heads": "4"}, "there is no head 4; the model has 4, counted from 0"),
         ({"view": "tiles"}, "sees a photo but once"),
         ({"hard": "argmax"}, "no hard to choose"),
-        ({"map": "gradient"}, "no map to choose"),
         ({"text": " "}, "has no word to look for"),
         ({"text": "dog " * 80}, "has 80 pieces, and this model takes 61"),
     )
