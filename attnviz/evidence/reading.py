@@ -63,9 +63,9 @@ class Reader:
         asked = replace(self.asked, map="gradient")
         try:
             self.network.check(asked)
-        except AttnvizError:
+            (found,) = self.network.describe([prepared], asked)
+        except AttnvizError:  # no such map, or no gradient, as of quantised weights
             return None
-        (found,) = self.network.describe([prepared], asked)
         return found.joined().weights
 
     def logprobs(self, photos: Iterable[Photo], network: Network | None = None) -> Floats:

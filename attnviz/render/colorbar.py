@@ -43,11 +43,12 @@ TITLES = {
 
 
 def titles(scale: Scale, known: Mapping[str, Sequence[str]] = TITLES) -> list[str]:
-    """What a scale's bar is called, from the longest wording to the shortest; relative maps are said to be such."""
+    """What a scale's bar is called, from the longest wording to the shortest; what is no plain attention is named."""
     found = [*known[scale.name]]
-    if not scale.relative:
+    if scale.of == "attention":
         return found
-    return [*(one.replace("attention", "relative attention") for one in found if "attention" in one), "relative"]
+    short = "relative" if scale.of == "relative attention" else scale.of.split(" × ")[0]
+    return [*(one.replace("attention", scale.of) for one in found if "attention" in one), scale.of, short]
 
 
 def gradient(scale: Scale, table: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -20,9 +20,9 @@ def check_words(traces: Sequence[Trace]) -> None:
 
 
 def names_of(traces: Sequence[Trace]) -> list[str]:
-    """What tells the traces apart: their modes, models or layers, whichever differ, or mode and model, or numbers."""
+    """What tells the traces apart: their modes, models, layers or maps, or mode and model, or numbers."""
     layers = [_layers(trace.layers) for trace in traces]
-    for names in ([trace.mode for trace in traces], [trace.model for trace in traces], layers):
+    for names in ([trace.mode for trace in traces], [trace.model for trace in traces], layers, _maps(traces)):
         if all(names) and len(set(names)) == len(names):
             return [str(name) for name in names]
     both = [" ".join(filter(None, (trace.model, trace.mode))) for trace in traces]
@@ -32,14 +32,20 @@ def names_of(traces: Sequence[Trace]) -> list[str]:
 
 
 def kind_of(traces: Sequence[Trace]) -> str:
-    """What the names of `names_of` are names of: "mode", "model" or "layer", or "row" for anything else."""
+    """What the names of `names_of` are names of: "mode", "model", "layer" or "map", or "row" for anything else."""
     names = names_of(traces)
     if names == [_layers(trace.layers) for trace in traces]:
         return "layer"
+    if names == _maps(traces):
+        return "map"
     for kind in ("mode", "model"):
         if names == [getattr(trace, kind) for trace in traces]:
             return kind
     return "row"
+
+
+def _maps(traces: Sequence[Trace]) -> list[str]:
+    return [str(trace.settings.get("map", "attention")) for trace in traces]
 
 
 def _layers(layers: str | None) -> str | None:

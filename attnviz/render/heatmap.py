@@ -47,13 +47,13 @@ class Scale:
         name: one of SCALES.
         top: the density that gets the last colour, in times uniform.
         clipped: some drawn density lies above `top`.
-        relative: the densities are of maps that were divided by the mean of all (`Trace.relative`).
+        of: what the densities are of, as `quantity` says it.
     """
 
     name: str
     top: float
     clipped: bool = False
-    relative: bool = False
+    of: str = "attention"
 
     @property
     def doubling(self) -> bool:
@@ -123,8 +123,16 @@ def common_scales(
     """For each of several traces of a photo the scale of each drawn step; "shared" is one for all of them."""
     found = [peaks(trace.density, steps, frame) for trace, frame in zip(traces, frames, strict=True)]
     every = iter(scales_of_peaks(name, [peak for of_one in found for peak in of_one]))
+    of = quantity(traces)
+    return [[replace(next(every), of=of) for _ in of_one] for of_one in found]
+
+
+def quantity(traces: Sequence[Trace]) -> str:
+    """What maps are of: "attention", "relative attention" (see `Trace.relative`), "gradient × attention", or both."""
     relative = any(trace.settings.get("relative") is True for trace in traces)
-    return [[replace(next(every), relative=relative) for _ in of_one] for of_one in found]
+    second = {trace.settings.get("map") == "gradient" for trace in traces}
+    what = "attention or gradient × attention" if len(second) > 1 else "gradient × attention"
+    return f"{'relative ' if relative else ''}{what if True in second else 'attention'}"
 
 
 def scales_of_peaks(name: str, peaks: Sequence[float]) -> list[Scale]:

@@ -28,7 +28,7 @@ LATE_CELLS = 2 / 3
 LATE_WORDS = 0.8
 
 
-def sinks(weights: Floats) -> list[str]:
+def sinks(weights: Floats, what: str = "attention") -> list[str]:
     """Of the same cells being strong whatever the word, in maps (T, h, w)."""
     steps, count = len(weights), weights[0].size
     strongest = max(1, round(SINK_CELLS * count))
@@ -42,18 +42,15 @@ def sinks(weights: Floats) -> list[str]:
     if not cells.size or share < SINK_SHARE:
         return []
     which, hold = ("The same cell is", "holds") if cells.size == 1 else (f"The same {cells.size} cells are", "hold")
-    found = (
-        f"{which} among the strongest at {seen[cells].min()} of {counted(steps, 'word')} and {hold} {share:.0%} of the "
-        "attention"
-    )
-    return [f"{found}: a sink, or what all words are about; --relative shows what each word has beside it."]
+    found = f"{which} among the strongest at {seen[cells].min()} of {counted(steps, 'word')} and {hold} {share:.0%} of"
+    return [f"{found} the {what}: a sink, or what all words are about; --relative shows what each word has beside it."]
 
 
-def on_picture(shares: Floats | None) -> list[str]:
-    """Of little attention (T,) being on the picture at all."""
+def on_picture(shares: Floats | None, what: str = "attention") -> list[str]:
+    """Of little attention, or what else the maps are made of, being on the picture at all: (T,)."""
     if shares is None or not len(shares) or float(shares.mean()) > LITTLE:
         return []
-    found = f"{float(shares.mean()):.1%} of the attention lies on the picture, the rest on other inputs, such as words"
+    found = f"{float(shares.mean()):.1%} of the {what} lies on the picture, the rest on other inputs, such as words"
     return [f"{found}; the maps show how this small share is spread."]
 
 

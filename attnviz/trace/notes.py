@@ -48,26 +48,38 @@ def notes(
         weights: (T, h, w), each step's sum 1.
         tokens: T words.
         frame: how photo and grid lie on each other, if that is known.
-        settings: a list of words under "unknown" is told, and what `_unlike` and `_tutorial` read.
+        settings: a list of words under "unknown" is told, what `_unlike` and `_tutorial` read, and whether "map" is
+            "gradient".
         on_image: (T,), the share of the whole attention that lies on the picture, if that is known.
     """
     if not len(tokens):
         return ["There are no steps: the model ended the sentence before its first word."]
-    dead = _dead(weights)
+    gradient = settings.get("map") == "gradient"
+    what = "map by gradient" if gradient else "attention"
+    dead = _dead(weights, what)
     return [
         *_unlike(settings),
+        *(_helpless(weights) if gradient else ()),
         *dead,
-        *(() if dead else sinks(weights)),
-        *(() if dead else late(weights, tokens)),
-        *on_picture(on_image),
-        *_outside(weights, tokens, frame),
+        *(() if dead else sinks(weights, what)),
+        *(() if dead or gradient else late(weights, tokens)),
+        *on_picture(on_image, what),
+        *_outside(weights, tokens, frame, what),
         *_cropped(frame),
         *_unknown(settings),
         *_tutorial(frame, settings),
     ]
 
 
-def _dead(maps: Floats) -> list[str]:
+def _helpless(maps: Floats) -> list[str]:
+    """Of maps by gradient that are even since no cell of the picture helps their word."""
+    count = sum(float(np.ptp(one)) == 0 for one in maps)
+    if not count or maps[0].size == 1:
+        return []
+    return [f"At {count} of {counted(len(maps), 'word')} no cell of the picture helps, so the map by gradient is even."]
+
+
+def _dead(maps: Floats, what: str) -> list[str]:
     count = maps[0].size
     if count == 1:
         return ["The grid has a single cell, so the attention has nothing to choose from."]
@@ -75,17 +87,18 @@ def _dead(maps: Floats) -> list[str]:
         variation(one, 1 / count) < UNIFORM_DISTANCE and float(one.max()) * count < UNIFORM_PEAK for one in maps
     )
     if uniform == len(maps):
-        return ["The attention is nearly uniform at every step: the model looks everywhere alike."]
+        meant = "the model looks everywhere alike" if what == "attention" else "no cell helps much more than others"
+        return [f"The {what} is nearly uniform at every step: {meant}."]
     found = []
     if 2 * uniform >= len(maps):
-        found.append(f"The attention is nearly uniform at {uniform} of {counted(len(maps), 'step')}.")
+        found.append(f"The {what} is nearly uniform at {uniform} of {counted(len(maps), 'step')}.")
     mean = maps.mean(axis=0, dtype=np.float64)
     if len(maps) > 1 and all(variation(one, mean) < SAME_DISTANCE for one in maps):
-        found.append("The attention is nearly the same at every step: it does not follow the words.")
+        found.append(f"The {what} is nearly the same at every step: it does not follow the words.")
     return found
 
 
-def _outside(weights: Floats, tokens: Sequence[str], frame: Frame | None) -> list[str]:
+def _outside(weights: Floats, tokens: Sequence[str], frame: Frame | None, what: str) -> list[str]:
     if frame is None:
         return []
     on_padding = outside(weights, frame)
@@ -93,14 +106,12 @@ def _outside(weights: Floats, tokens: Sequence[str], frame: Frame | None) -> lis
     found = []
     if on_padding.mean() >= OUTSIDE_MEAN:
         found.append(
-            f"{on_padding.mean():.0%} of the attention lies on the padding around the photo, which is {share:.0%} of "
+            f"{on_padding.mean():.0%} of the {what} lies on the padding around the photo, which is {share:.0%} of "
             "the model's input and is not drawn."
         )
     worst = int(on_padding.argmax())
     if on_padding[worst] >= OUTSIDE_STEP:
-        found.append(
-            f'At step {worst} ("{tokens[worst]}") {on_padding[worst]:.0%} of the attention lies on the padding.'
-        )
+        found.append(f'At step {worst} ("{tokens[worst]}") {on_padding[worst]:.0%} of the {what} lies on the padding.')
     return found
 
 

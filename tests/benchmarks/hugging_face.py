@@ -86,6 +86,9 @@ def run(kind: str) -> dict[str, float]:
         start = time.perf_counter()
         if kind == "record":
             tokens = len(network.describe([prepared], Asked(beam=1))[0])
+        elif kind.startswith("gradient"):
+            layers = "last" if kind == "gradient last" else "all"
+            tokens = len(network.describe([prepared], Asked(beam=1, layers=layers, map="gradient"))[0])
         elif kind == "plain":
             tokens = model.generate(**inputs, do_sample=False).shape[1] - inputs["input_ids"].shape[1]
         else:
@@ -112,7 +115,7 @@ def reset_peak() -> float:
 
 def main() -> None:
     """Runs all kinds in turn and prints the best of each, beside the plain one."""
-    kinds = ("plain", "record", "eager")
+    kinds = ("plain", "record", "gradient", "gradient last", "eager")
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for _ in range(ROUNDS):
         for kind in kinds:

@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from attnviz.photo.frame import Frame
-from attnviz.render.heatmap import BOTTOM, LEAST_TOP, LINEAR_TOP, SCALES, THRESHOLD, TOP, Scale, scales
+from attnviz.render.compare import kind_of, names_of
+from attnviz.render.heatmap import (
+    BOTTOM,
+    LEAST_TOP,
+    LINEAR_TOP,
+    SCALES,
+    THRESHOLD,
+    TOP,
+    Scale,
+    common_scales,
+    quantity,
+    scales,
+)
+from attnviz.trace import Trace
 
 FRAME = Frame.stretch((70, 90), (56, 56), (7, 7))
 
@@ -134,3 +147,24 @@ def test_the_heatmap_holds_the_weight(size: tuple[int, int], grid: tuple[int, in
     weights = np.random.default_rng(seed).dirichlet(np.full(grid[0] * grid[1], 0.3)).reshape(grid).astype(np.float32)
     heatmap = Frame.stretch(size, (224, 224), grid).upsample(weights * weights.size)
     assert float(heatmap.mean(dtype=np.float64)) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_bar_says_what_the_maps_are_of() -> None:
+    from attnviz.render import colorbar
+
+    weights, frame = np.full((1, 2, 2), 0.25, np.float32), Frame.stretch((4, 4), (4, 4), (2, 2))
+    for options, name in (
+        ({}, "attention"),
+        ({"relative": True}, "relative attention"),
+        ({"map": "gradient"}, "gradient × attention"),
+        ({"map": "gradient", "relative": True}, "relative gradient × attention"),
+    ):
+        trace = Trace(weights, ("a",), settings=options)
+        ((scale,),) = common_scales("log", [trace], [frame], [0])
+        longest, *shorter = colorbar.titles(scale)
+        assert quantity([trace]) == name
+        assert longest == f"{name}, times uniform · the same scale in every picture"
+        assert name == "attention" or all(name.split(" ")[0] in title for title in shorter)
+    pair = [Trace(weights, ("a",), model="m"), Trace(weights, ("a",), model="m", settings={"map": "gradient"})]
+    assert quantity(pair) == "attention or gradient × attention"
+    assert (names_of(pair), kind_of(pair)) == (["attention", "gradient"], "map")

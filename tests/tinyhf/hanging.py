@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinyhf.models import build
-
 from attnviz.adapters.hf import adapt
 from attnviz.network import Asked
 from attnviz.photo.image import load
+from tinyhf.models import build
 
 GRIDS = {"llava": (4, 4), "vit_gpt2": (4, 6)}
 CELL = 8  # pixels
@@ -86,7 +85,8 @@ def _state(model: Any, processor: Any, photo: np.ndarray) -> torch.Tensor:
     hook = head.register_forward_pre_hook(lambda module, args: found.append(args[0][0, -1]))
     network.describe([network.prepare(load(photo))], Asked(text=WORD))
     hook.remove()
-    return found[0]
+    state: torch.Tensor = found[0]
+    return state
 
 
 def _placeless(module: torch.nn.Module) -> None:

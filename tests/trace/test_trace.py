@@ -571,3 +571,13 @@ def test_parts_that_do_not_fit() -> None:
 
 def test_repr_is_short() -> None:
     assert repr(full_trace()) == "<Trace of 3 steps on 4x5 cells: 'a naïve 狗🐕'>"
+
+
+def test_a_map_by_gradient_is_called_that() -> None:
+    even, lively = np.full((1, 4, 5), 0.05), weights().astype(np.float64)[:2]
+    told = notes_of(np.concatenate([even, lively]), settings={"map": "gradient"}, on_image=np.full(3, 0.05, np.float32))
+    assert "At 1 of 3 words no cell of the picture helps" in told
+    assert "5.0% of the map by gradient lies on the picture" in told
+    assert "attention" not in told
+    assert "map by gradient is nearly uniform at every step" in notes_of(even, settings={"map": "gradient"})
+    assert "helps, so" not in notes_of(lively, settings={"map": "gradient"})

@@ -136,7 +136,7 @@ class Recorder:
         return torch.where(places >= shift, rows[:, (places - shift).clamp(0, keys - 1)], 0.0)
 
     def through(self, module: nn.Module, output: Tensor, value: Tensor) -> Tensor:
-        """What the model goes on with: the output (B, queries, heads, D) of a call, of the values (B, heads, keys, D)."""
+        """The output that the model goes on with, (B, queries, heads, D), of a call with values (B, heads, keys, D)."""
         return output
 
     def within(self, module: nn.Module, weights: Tensor) -> None:

@@ -3,13 +3,13 @@
 For token t, layer and head the map is relu(A * d log p(y_t) / d A) over the keys, A (keys,) being the row of weights
 from which t was written; then heads and layers are reduced as those of attention are. After Chefer et al. 2021
 (arXiv:2103.15679, equation 5, without the products of layers by which they follow relevance through self-attention),
-and Selvaraju et al. 2017, "Grad-CAM" (arXiv:1610.02391), on attention weights. It is the map of attnviz.captioner.gradient.
+and Selvaraju et al. 2017, "Grad-CAM" (arXiv:1610.02391), on attention weights: the map of attnviz.captioner.gradient.
 
-transformers' kernels give no weights to differentiate, all but its plain one, which changes what some models write. So the
-kernel stays. The output of a head is o = A V, hence d log p / d A = V (d log p / d o): zeros that require a gradient are
-added to the output of the wanted row, and theirs is the output's. That o is A V, of the weights that were recorded, is
-checked at each call. Modules off transformers' attention interface work with the weights that they give, so the
-gradient of these is asked for.
+Of transformers' kernels only the plain one gives weights to differentiate, and it changes what some models write. So
+the kernel stays. The output of a head is o = A V, hence d log p / d A = V (d log p / d o): zeros that require a
+gradient are added to the output of the wanted row, and theirs is the output's. That o is A V, of the weights that were
+recorded, is checked at each call. Modules off transformers' attention interface work with the weights that they give,
+so the gradient of these is asked for.
 
 A step's row leads to its own token alone, and rows before it do not depend on it, so each step has a graph of its own,
 which goes when the token is chosen: tensors of a cache are cut from it. Parameters take no gradient.
@@ -213,6 +213,6 @@ def _seed(module: nn.Module, args: Any, kwargs: Any) -> Any:
 
 def _stuck(why: str) -> ModelError:
     return ModelError(
-        f"no gradient flows back through this model, and the map by gradient needs it ({why}); leave out --map, or load "
-        "the model for training, not quantised"
+        f"no gradient flows back through this model, and the map by gradient needs it ({why}); leave out --map, or "
+        "load the model for training, not quantised"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def density_bar(scale: Scale, options: DrawOptions) -> Bar:
     return Bar(
         gradient,
         _marks(scale),
-        colorbar.titles(replace(scale, relative=options.relative), TITLES),
+        colorbar.titles(scale, TITLES),
         () if onset is None else (onset,),
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attnviz.render.compare import names_of
 from attnviz.render.figure.draw import number_name
+from attnviz.render.heatmap import quantity
 from attnviz.trace.wording import UNSURE, UNSURE_MARK, unsure
 
 if TYPE_CHECKING:
@@ -77,11 +78,15 @@ def caption(traces: Sequence[Sequence[Trace]], options: FigureOptions, first: in
         for number, of_one in enumerate(traces)
     )
     does = "reads each word of" if one.settings.get("given") else "writes each word of"
+    shown = quantity(rows)
     parts = [f"Where {who or 'the network'} looks while it {does} {said}."]
+    if "gradient" in shown:
+        parts = [f"What in the attention of {who or 'the network'} speaks for each word of {said}."]
     if len(rows) > 1:
         names = [escaped(name) for name in names_of(rows)]
         parts.append(f"Rows: {', '.join(names)}{f', and differences from {names[0]}' if options.difference else ''}.")
     parts.append(LINES if options.style == "contour" else COLOURS[options.scale])
+    parts[-1] = parts[-1].replace("attention", shown.replace("×", "$\\times$"), 1)
     if any(any(unsure(trace.logprobs, len(trace))) for of_one in traces for trace in of_one):
         parts.append(f"A mark ({UNSURE_MARK}): the word had a probability below {UNSURE:g}.")
     return " ".join(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 
 from attnviz.photo.frame import Frame
 from attnviz.render.contour import Contours
-from attnviz.render.heatmap import Scale, scales, scales_of_peaks
+from attnviz.render.heatmap import Scale, quantity, scales, scales_of_peaks
 from attnviz.render.overlay import OPACITY, Overlay, dimmed, ramp_table, table
 from attnviz.render.palette import arms
 from attnviz.render.pictures import check_shape
@@ -137,4 +137,5 @@ def common_scales(name: str, subjects: Sequence[Subject], rows: Sequence[Row]) -
     """The scale of each panel: (photo, row) -> one for each step. "shared" is one for all of `rows` and photos."""
     peaks = {(number, row): subject.peaks(row) for number, subject in enumerate(subjects) for row in rows}
     found = iter(scales_of_peaks(name, [peak for part in peaks.values() for peak in part]) if peaks else ())
-    return {key: [next(found) for _ in part] for key, part in peaks.items()}
+    of = quantity([trace for subject in subjects for trace in subject.traces])
+    return {key: [replace(next(found), of=of) for _ in part] for key, part in peaks.items()}

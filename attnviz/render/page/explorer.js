@@ -88,8 +88,7 @@ class Explorer {
     const least = scale.doubling ? +scale.bottom.toPrecision(3) : `${100 * this.data.threshold} %`;
     drawBar(this.get("bar"), this.data, scale, table);
     this.get("ticks").replaceChildren(...marksOf(this.data, this.scale, scale));
-    const what = this.data.relative ? "relative attention" : "attention";
-    this.text("bartitle", `${what}, times uniform; ${range}; nothing is painted below ${least}`);
+    this.text("bartitle", `${this.data.quantity}, times uniform; ${range}; nothing is painted below ${least}`);
     const ends = `from ${scale.doubling ? least : 0} to ${+scale.top.toPrecision(3)} times uniform`;
     this.get("scalebar").setAttribute("aria-label", `Colour bar ${ends}, ${range}`);
   }

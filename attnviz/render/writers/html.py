@@ -25,7 +25,7 @@ from attnviz._version import __version__
 from attnviz.photo.frame import Frame
 from attnviz.render.colorbar import GREY
 from attnviz.render.compare import kind_of, names_of
-from attnviz.render.heatmap import BOTTOM, SCALES, THRESHOLD, scales, scales_of_peaks
+from attnviz.render.heatmap import BOTTOM, SCALES, THRESHOLD, quantity, scales, scales_of_peaks
 from attnviz.render.overlay import OPACITY, UNSEEN, layer
 from attnviz.render.text import printable
 from attnviz.render.writers.base import Job
@@ -130,7 +130,7 @@ def contents(pictures: Pictures) -> dict[str, Any]:
         "grey": GREY,
         "scale": options.scale,
         "cells": options.cells,
-        "relative": options.relative,
+        "quantity": quantity(pictures.traces),
         "opacity": OPACITY[style] if options.opacity is None else options.opacity,
         "duration": options.duration,
     }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tinyhf.hanging import GRIDS, WORD, lit, save
 
 import attnviz
 
@@ -121,3 +122,30 @@ def test_a_model_that_is_not_there(cli: Any, photo: Path, model: str, match: str
     assert found.status == 1
     assert found.err.count("\n") == 1
     assert match in found.err
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_check_compares_both_maps(cli: Any, name: str, tmp_path: Path, no_network: None) -> None:
+    """A word hangs on one cell: attention is even, and says nothing; the map by gradient lies on that cell."""
+    model = f"hf:{save(name, tmp_path / 'model')}"
+    pixels = lit(name, 2, 3)
+    Image.fromarray(pixels).save("lit.png")
+    found = cli("render", "lit.png", "--model", model, "--text", WORD, "--map", "gradient", "-f", "png", "-o", "second")
+    assert (found.status, found.out) == (0, f"lit.png: {WORD}\n")
+    trace = attnviz.Trace.load(tmp_path / "second" / "trace.npz")
+    assert trace.settings["map"] == "gradient"
+    assert trace.steps[0].peak == (2, 3)
+    assert trace.weights.max() > 0.99
+    options = ("--model", model, "--text", WORD, "--parts", "4", "--draws", "2")
+    found = cli("check", "lit.png", *options, "-f", "table,pdf,html", "-o", "checked")
+    assert found.status == 0, found.err
+    assert "does better than the attention at 1 of 1 word in deletion and at 1 in insertion" in found.out
+    assert {path.name for path in (tmp_path / "checked").glob("evidence.*")} == {
+        f"evidence.{kind}" for kind in ("json", "pdf", "html")
+    }
+    (result,) = json.loads(cli("check", "lit.png", *options, "-f", "json", "-o", "checked", "-q").out)["results"]
+    (word,) = result["words"]
+    assert word["deletion"]["second"] < word["deletion"]["area"]
+    assert word["insertion"]["second"] > word["insertion"]["area"]
+    assert word["deletion"]["second"] < min(word["deletion"]["random"]) + 0.02  # blurring leaves a little of the cell
+    assert result["passes"] == 2 + 3 * (2 * 2 + 2 * 2 + 3) + len(pixels) * len(pixels[0]) // 64
