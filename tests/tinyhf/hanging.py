@@ -90,8 +90,9 @@ def _state(model: Any, processor: Any, photo: np.ndarray) -> torch.Tensor:
 
 
 def _placeless(module: torch.nn.Module) -> None:
-    if isinstance(getattr(module, "position_embeddings", None), torch.nn.Parameter):
-        module.position_embeddings.zero_()
+    place = getattr(module, "position_embeddings", None)
+    if isinstance(place, torch.nn.Parameter):
+        place.zero_()
 
 
 def _tokens(name: str, model: Any, processor: Any) -> torch.Tensor:
