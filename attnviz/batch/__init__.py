@@ -1,16 +1,20 @@
-"""A folder of photos: found, described, drawn and kept account of, so that a run can be stopped and taken up again.
+"""Folders of photos: found, described, drawn and kept account of, so that a run can be stopped and taken up again.
 
-run        the whole run: settings, what is left to do, the pipeline, the gallery
-listing    which photos there are; names: which folder each has; plan: which are still to be done
-pipeline   decoding in threads, describing in batches, drawing in processes; flow: the channels between them;
-           work: what is done with a photo, whoever does it
-drawers    the drawing processes, which run worker; jobs: what passes between
-place      finished results put where they belong; manifest: the account of them; lock: one run at a time
-report     the gallery and the table at the end
+run         the whole run: settings, what is left to do, the engine, the gallery; outcome: what it tells
+sources     where photos come from: folders, lists (of paths and URLs), tars (shards), and of stores, see cloud
+listing     which photos a folder has; names: which folder each result has; plan: which are still to be done
+engines     who does the work: this machine, or a cluster of Ray, see the package cluster
+pipeline    this machine: decoding in threads, describing in batches, drawing in processes; flow: the channels between
+            them; work: what is done with a photo, whoever does it
+drawers     the drawing processes, which run worker; jobs: what passes between
+outs        where results go; place: put where they belong on a disk, and of stores, see cloud
+manifest    the account of them: a line, or record, for each; ledger: where they lie in it; lock: one run at a time
+report      the gallery and the table at the end
 """
 
 from __future__ import annotations
 
-from attnviz.batch.run import Outcome, Progress, run
+from attnviz.batch.outcome import Outcome, Progress
+from attnviz.batch.run import run
 
 __all__ = ["Outcome", "Progress", "run"]

@@ -6,34 +6,56 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from attnviz.batch.names import ENDING, result_folders
+from attnviz.batch.names import ENDING, result_folder, set_apart
 from attnviz.errors import ConfigError, DataError
 from attnviz.files import absent, composed, is_folder
 from attnviz.photo.kinds import LIKE_PHOTOS, SUFFIXES
 
 
-@dataclass(frozen=True)
+class Stamp(NamedTuple):
+    """By what a photo's file is known again without being read: bytes, time of change, and a store's own tag."""
+
+    size: int | None = None
+    mtime_ns: int | None = None
+    etag: str | None = None
+
+
+UNKNOWN = Stamp()
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
-    """A photo of the folder.
+    """A photo.
 
     Attributes:
-        path: relative to the folder, with "/" between the parts. Bytes that are no text stand in it as lone surrogates.
-        folder: of its results, relative to the output folder.
+        path: relative to the source, with "/" between the parts. Bytes that are no text stand in it as lone surrogates.
+        apart: the folder of its results, where its name is like another's.
         error: why it is no photo after all: a folder that cannot be read is listed too, so that it is told of.
+        origin: the path or URL where it lies, if that is not the path in the source.
+        span: (start, length) of its bytes in that file.
+        stamp: what the listing told of it, where it did.
     """
 
     path: str
-    folder: str
+    apart: str | None = None
     error: str | None = None
+    origin: str | None = None
+    span: tuple[int, int] | None = None
+    stamp: Stamp | None = None
+
+    @property
+    def folder(self) -> str:
+        """Of its results, relative to the output folder."""
+        return self.apart or (self.path if self.error is not None else result_folder(self.path))
 
 
 class Found(NamedTuple):
-    """What a folder holds.
+    """What a source holds.
 
     Attributes:
         photos: those that are asked for, in the order of their paths.
@@ -43,7 +65,60 @@ class Found(NamedTuple):
 
     photos: list[Listed]
     left_out: tuple[str, ...]
-    present: frozenset[str]
+    present: Container[str]
+
+
+class Present:
+    """The paths of a folder, looked up when they are asked for."""
+
+    def __init__(self, top: Path) -> None:
+        self._top = top
+
+    def __contains__(self, path: object) -> bool:
+        return os.path.lexists(self._top / str(path))
+
+
+def chosen(
+    name: str, files: Sequence[Listed], glob: str | None, shard: tuple[int, int], present: Container[str] | None = None
+) -> Found:
+    """Those of the files that are asked for; the folders of their results are found over all of them.
+
+    Args:
+        name: of the source.
+        files: all that it holds, those that cannot be read too.
+        present: as in `Found`; the paths of `files` by default.
+
+    Raises:
+        ConfigError: a pattern or shard that means nothing.
+        DataError: none of them is a photo that is asked for.
+    """
+    wanted = matcher(glob) if glob is not None else is_image
+    number, count = shard
+    # Over all files: what is taken this time shall not change where the results of a photo go.
+    apart = set_apart([one.path for one in files if one.error is None])
+    listed = [
+        replace(one, apart=apart[one.path]) if one.path in apart else one
+        for one in files
+        if one.error is not None or wanted(one.path)
+    ]
+    listed.sort(key=lambda one: (one.error is not None, one.path))
+    others = [one.path for one in files if glob is None and one.path.lower().endswith(LIKE_PHOTOS)]
+    if not listed:
+        what = f"no file that matches {glob!r}" if glob is not None else f"no photos ({', '.join(SUFFIXES)})"
+        what += f" but {by_suffix(others)}" if others else ""
+        raise DataError(f"{name}: holds {what}; name another folder, or choose files with --glob")
+    return Found(
+        listed if count == 1 else [one for one in listed if part(one.path, count) == number],
+        tuple(path for path in others if part(path, count) == number),
+        frozenset(one.path for one in files) if present is None else present,
+    )
+
+
+def check_shard(shard: tuple[int, int]) -> None:
+    """Raises ConfigError for (I, N) that is no part of a whole."""
+    number, count = shard
+    if not 1 <= number <= count:
+        raise ConfigError(f"shard: {number}/{count} is no part of a whole; give I/N with I from 1 to N")
 
 
 def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int] = (1, 1)) -> Found:
@@ -63,10 +138,9 @@ def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int
         ConfigError: a pattern or shard that means nothing.
         DataError: no folder, or no photo in it.
     """
-    wanted = matcher(glob) if glob is not None else _is_image
-    number, count = shard
-    if not 1 <= number <= count:
-        raise ConfigError(f"shard: {number}/{count} is no part of a whole; give I/N with I from 1 to N")
+    if glob is not None:
+        matcher(glob)
+    check_shard(shard)
     if not is_folder(folder):
         if os.path.lexists(folder):
             raise DataError(f"{folder}: is a file, not a folder; name a folder of photos, or use 'attnviz render'")
@@ -76,21 +150,9 @@ def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int
             f"{out}: is the folder of the photos; give another for the results, such as {out / 'results'}"
         )
     errors: dict[str, str] = {}
-    files = sorted(_files(folder, out, errors))
-    # Over all files: what is taken this time shall not change where the results of a photo go.
-    folders = result_folders(files)
-    listed = [Listed(path, folders[path]) for path in files if wanted(path)]
-    listed += [Listed(path, path, error) for path, error in sorted(errors.items())]
-    others = [path for path in files if glob is None and path.lower().endswith(LIKE_PHOTOS)]
-    if not listed:
-        what = f"no file that matches {glob!r}" if glob is not None else f"no photos ({', '.join(SUFFIXES)})"
-        what += f" but {by_suffix(others)}" if others else ""
-        raise DataError(f"{folder}: holds {what}; name another folder, or choose files with --glob")
-    return Found(
-        [one for one in listed if part(one.path, count) == number],
-        tuple(path for path in others if part(path, count) == number),
-        frozenset((*files, *errors)),
-    )
+    files = [Listed(path) for path in sorted(_files(folder, out, errors))]
+    files += [Listed(path, error=error) for path, error in sorted(errors.items())]
+    return chosen(str(folder), files, glob, shard, Present(folder))
 
 
 def by_suffix(paths: Iterable[str]) -> str:
@@ -150,7 +212,8 @@ def _translate(pattern: str) -> str:
     return "".join(parts)
 
 
-def _is_image(path: str) -> bool:
+def is_image(path: str) -> bool:
+    """Whether a path has the suffix of an image."""
     return path.lower().endswith(SUFFIXES)
 
 

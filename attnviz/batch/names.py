@@ -6,9 +6,9 @@ safe on every system are mended, and get a few digits of their own hash, so that
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attnviz.files import NAME_BYTES, composed, hashed
 
@@ -25,12 +25,31 @@ def result_folders(paths: Iterable[str]) -> dict[str, str]:
     Where names differ only in case or in their Unicode form, which not every file system tells apart, only the one
     that is in lower case and composed stays as it is; the others get digits of their hash.
     """
-    plain = {path: "/".join(_safe_parts(path)) for path in paths}
-    alike = Counter(map(_key, plain.values()))
-    return {
-        path: _hashed(folder, path) if alike[_key(folder)] > 1 and folder != _key(folder) else folder
-        for path, folder in plain.items()
-    }
+    paths = list(paths)
+    apart = set_apart(paths)
+    return {path: apart.get(path) or result_folder(path) for path in paths}
+
+
+def result_folder(path: str) -> str:
+    """The folder of a photo whose name is like no other's."""
+    return "/".join(_safe_parts(path))
+
+
+def set_apart(paths: Sequence[str]) -> dict[str, str]:
+    """The folders of those photos whose names are like another's, but for the one that keeps its own."""
+    seen, again = set[bytes](), set[bytes]()
+    for path in paths:
+        mark = _mark(result_folder(path))
+        (again if mark in seen else seen).add(mark)
+    if not again:
+        return {}
+    plain = ((path, result_folder(path)) for path in paths)
+    return {path: _hashed(folder, path) for path, folder in plain if _mark(folder) in again and folder != _key(folder)}
+
+
+def _mark(folder: str) -> bytes:
+    """What is the same for two folders that are alike: a few bytes, since there may be millions."""
+    return hashlib.blake2b(_key(folder).encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
 def _safe_parts(path: str) -> Iterable[str]:

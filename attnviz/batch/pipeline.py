@@ -6,7 +6,6 @@ Each stage waits when the next one is behind, and photos are let in only as long
 
 from __future__ import annotations
 
-import errno
 import queue
 import sys
 import threading
@@ -18,14 +17,25 @@ from typing import TYPE_CHECKING
 
 from attnviz.batch.drawers import Drawer
 from attnviz.batch.flow import Channel, Gate, Stopped
-from attnviz.batch.jobs import Answer, Job, errno_of
-from attnviz.batch.manifest import DONE, FAILED, Record, entropy, probability
-from attnviz.batch.place import place
-from attnviz.batch.work import BATCH, Item, Work, bytes_of, decode, described, why
-from attnviz.errors import AttnvizError, OutputError, one_line
+from attnviz.batch.work import (
+    BATCH,
+    Item,
+    Work,
+    bytes_of,
+    decode,
+    described,
+    failure,
+    fetch,
+    finished,
+    job_of,
+    why,
+)
+from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
+    from attnviz.batch.jobs import Answer, Job
     from attnviz.batch.listing import Listed
+    from attnviz.batch.record import Record
 
 MEMORY = 256 * 2**20
 """Bytes of pixels that may be under way."""
@@ -36,9 +46,6 @@ PATIENCE = 0.5
 DEATHS = 3
 """Drawing processes that may die in a row before any has answered."""
 
-HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors that every further photo would meet too: the disk is full or can no longer be written."""
-
 
 class Pipeline:
     """Runs photos through all stages.
@@ -46,7 +53,7 @@ class Pipeline:
     Args:
         work: what is done with them.
         photos: which; taken from as there is room.
-        keep: called for each photo's record once its results are in place, one at a time.
+        processes: how many draw.
         stop: when set, no further photo is begun: those that are being drawn are finished, those that wait for the
             network or for a drawing process are left for the next run.
         inherited: see `Drawer`.
@@ -56,21 +63,21 @@ class Pipeline:
         self,
         work: Work,
         photos: Sequence[Listed],
-        keep: Callable[[Record], None],
+        processes: int,
         stop: threading.Event,
         inherited: int | None = None,
     ) -> None:
-        self._work, self._keep, self._stop, self._inherited = work, keep, stop, inherited
+        self._work, self._stop, self._inherited = work, stop, inherited
         self._photos = iter(list(enumerate(photos)))
-        self._feeding, self._keeping = threading.Lock(), threading.Lock()
-        decoders, networks = min(4, work.processes), _networks(work)
+        self._feeding = threading.Lock()
+        decoders, networks = min(4, processes), _networks(work, processes)
         self._gate = Gate(MEMORY)
         self._decoded: Channel[Item] = Channel(2 * BATCH, decoders)
-        self._described: Channel[Item] = Channel(BATCH + 2 * work.processes, networks)
+        self._described: Channel[Item] = Channel(BATCH + 2 * processes, networks)
         self._events: queue.SimpleQueue[Record | BaseException | None] = queue.SimpleQueue()
         self._drawers: set[Drawer] = set()
         self._deaths, self._ending = 0, threading.Event()
-        stages = [(self._decode, decoders), (self._describe, networks), (self._draw, work.processes)]
+        stages = [(self._decode, decoders), (self._describe, networks), (self._draw, processes)]
         self._threads = [
             threading.Thread(target=self._guard, args=(stage,), name=stage.__name__, daemon=True)
             for stage, count in stages
@@ -141,13 +148,16 @@ class Pipeline:
 
     def _decoded_item(self, photo: Listed, number: int) -> Item | None:
         """A photo read and scaled; None where it cannot be."""
-        path = self._work.top / photo.path
-        item = Item(photo, number, bytes_of(path, self._work.max_pixels))
-        self._gate.enter(item.held)
+        item = Item(photo, number)
         try:
-            decode(item, path, self._work)
+            data = fetch(item, self._work)
+            item.held = bytes_of(data, self._work.max_pixels)
+            self._gate.enter(item.held)
+            decode(item, data, self._work)
+        except Stopped:
+            raise
         except Exception as error:
-            self._fail(item, why(path, error))
+            self._fail(item, why(item, self._work, error))
             return None
         kept = item.bytes_kept
         self._gate.leave(item.held - kept)
@@ -217,68 +227,24 @@ class Pipeline:
         return how
 
     def _job(self, item: Item) -> Job:
-        assert item.pixels is not None
-        work = self._work
-        name = Path(item.photo.path).name
-        return Job(item.traces, item.pixels, name, self._staged(item), work.formats, work.drawing)
+        return job_of(item, self._staged(item), self._work)
 
     def _staged(self, item: Item) -> Path:
         return self._work.staging / str(item.number)
 
     def _finish(self, item: Item, answer: Answer) -> None:
-        if answer.errno in HOPELESS:
-            raise OutputError(f"{self._work.out}: {answer.error}")
-        if answer.error is not None:
-            # In the words of the one that drew it, which only knows the hidden folder where results are made.
-            drawn, meant = (one_line(str(path)) for path in (self._staged(item), self._work.out / item.photo.folder))
-            self._fail(item, answer.error.replace(drawn, meant))
-            return
-        try:
-            place(self._staged(item), self._work.out / item.photo.folder, answer.files)
-        except AttnvizError as error:
-            if errno_of(error) in HOPELESS:
-                raise
-            self._fail(item, str(error))
-            return
-        trace = item.traces[0]
-        size, changed = item.stamp
-        record = Record(
-            path=item.photo.path,
-            state=DONE,
-            caption=trace.caption,
-            folder=item.photo.folder,
-            files=answer.files,
-            probability=probability(trace),
-            entropy=entropy(trace),
-            sha256=trace.image.sha256 if trace.image else None,
-            size=size,
-            mtime_ns=changed,
-            summary=answer.summary,
-            settings=self._work.settings,
-            seconds=round(item.seconds + answer.seconds, 3),
-            remarks=trace.image.remarks if trace.image else (),
-        )
-        self._tell(item, record)
+        self._tell(item, finished(item, answer, self._staged(item), self._work))
 
-    def _fail(self, item: Item, why: str) -> None:
-        record = Record(
-            path=item.photo.path,
-            state=FAILED,
-            settings=self._work.settings,
-            seconds=round(item.seconds, 3),
-            error=why,
-        )
-        self._tell(item, record)
+    def _fail(self, item: Item, told: str) -> None:
+        self._tell(item, failure(item, told, self._work))
 
     def _tell(self, item: Item, record: Record) -> None:
         item.pixels, item.traces = None, ()
         self._gate.leave(item.held)
-        with self._keeping:
-            self._keep(record)
         self._events.put(record)
 
 
-def _networks(work: Work) -> int:
+def _networks(work: Work, processes: int) -> int:
     """How many threads run the network: on a CPU, one for about five that draw, which is what both take."""
     alone = not all(model.concurrent and str(model.device) == "cpu" for model in work.models)
-    return 1 if alone else max(1, min(4, work.processes // 5))
+    return 1 if alone else max(1, min(4, processes // 5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,12 +70,13 @@ class Staging:
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def replace(self, path: Path, data: bytes) -> None:
+    def replace(self, path: Path, data: bytes | Iterable[bytes]) -> None:
         """Writes a file, whole or not at all, by way of this folder. Raises OutputError where it cannot be."""
         temporary = self.path / secrets.token_hex(8)
         with output_errors(path):
             with temporary.open("wb") as file:
-                file.write(data)
+                for piece in (data,) if isinstance(data, bytes) else data:
+                    file.write(piece)
                 file.flush()
                 saved(file.fileno())
             temporary.replace(path)

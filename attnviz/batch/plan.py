@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnviz.batch.manifest import DONE, neighbours
-from attnviz.render.folder import SUMMARY
+from attnviz.batch.ledger import Ledger
+from attnviz.batch.listing import Stamp
+from attnviz.batch.record import DONE
 
 if TYPE_CHECKING:
     from attnviz.batch.listing import Listed
-    from attnviz.batch.manifest import Manifest, Record
+    from attnviz.batch.manifest import Manifest
+    from attnviz.batch.outs import Out
+    from attnviz.batch.record import Record
+    from attnviz.batch.sources import Source
 
 
-def left_to_do(listed: Sequence[Listed], top: Path, out: Path, settings: str, manifest: Manifest) -> list[Listed]:
+def left_to_do(listed: Sequence[Listed], source: Source, out: Out, settings: str, manifest: Manifest) -> list[Listed]:
     """The photos that have no finished results.
 
     The other manifests in the output folder count too: a folder that was begun as a whole can be finished in shards.
@@ -24,51 +28,44 @@ def left_to_do(listed: Sequence[Listed], top: Path, out: Path, settings: str, ma
 
     Args:
         listed: all photos.
-        top, out: the folders of photos and results.
+        source, out: where photos come from and results go.
         settings: hash of the settings of this run.
         manifest: of this run.
 
     Raises:
         OutputError: a manifest that cannot be read or written.
     """
-    others = neighbours(out, manifest.path)
     todo = []
-    for photo in listed:
-        own = manifest.records.get(photo.path)
-        for record in ([own] if own else []) + others.get(photo.path, []):
-            fresh = _still_true(record, photo, top / photo.path, settings)
-            if fresh is not None and _there(out, record):
-                if fresh != record:
-                    manifest.append(fresh)
-                break
-        else:
-            todo.append(photo)
+    with tempfile.TemporaryDirectory(prefix="attnviz-") as scratch:
+        paths = out.manifests(Path(scratch))
+        ledgers = [manifest.records, *(Ledger(path) for path in paths if path.name != manifest.path.name)]
+        if not any(map(len, ledgers)):
+            return list(listed)
+        for photo in listed:
+            for record in filter(None, (ledger.get(photo.path) for ledger in ledgers)):
+                fresh = still_true(record, photo, source, settings)
+                if fresh is not None and out.is_there(record):
+                    if fresh != record:
+                        manifest.append(fresh)
+                    break
+            else:
+                todo.append(photo)
+        for ledger in ledgers[1:]:
+            ledger.close()
     return todo
 
 
-def _still_true(record: Record, photo: Listed, path: Path, settings: str) -> Record | None:
+def still_true(record: Record, photo: Listed, source: Source, settings: str) -> Record | None:
     """The record, with the time of the photo's file as it is now; None where photo or settings have changed."""
     if record.state != DONE or record.settings != settings or record.folder != photo.folder:
         return None
-    try:
-        status = path.stat()
-        if (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns):
-            return record
-        if status.st_size != record.size:
-            return None
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
-                return None
-    except OSError:
+    stamp = source.stamp(photo)
+    if stamp is None:  # gone, or of a kind that only reading would tell of: then its name stands for it
+        return record if (record.size, record.mtime_ns, record.etag) == Stamp() else None
+    if stamp.etag is not None and stamp.etag == record.etag:
+        return record
+    if stamp == Stamp(record.size, record.mtime_ns, record.etag):
+        return record
+    if stamp.size != record.size or stamp.etag is not None or source.digest(photo) != record.sha256:
         return None
-    return replace(record, mtime_ns=status.st_mtime_ns)
-
-
-def _there(out: Path, record: Record) -> bool:
-    """Whether the results are all there, and are those that the record tells of."""
-    folder = out / str(record.folder)
-    try:
-        summary = hashlib.sha256((folder / SUMMARY).read_bytes()).hexdigest()
-        return summary == record.summary and set(record.files) <= {path.name for path in folder.iterdir()}
-    except OSError:
-        return False
+    return replace(record, mtime_ns=stamp.mtime_ns)

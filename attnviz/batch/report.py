@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attnviz.batch.gallery import write_gallery
 from attnviz.batch.gallery.cards import percent
-from attnviz.batch.manifest import Record, everything
+from attnviz.batch.manifest import everything
 from attnviz.errors import one_line
+
+if TYPE_CHECKING:
+    from attnviz.batch.outs import Out
+    from attnviz.batch.record import Record
 
 GALLERY, TABLE = "index.html", "captions.csv"
 
@@ -20,32 +26,32 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what makes a spreadsheet ta
 
 
 def write_report(
-    out: Path,
-    top: Path,
-    replace: Callable[[Path, bytes], None],
+    out: Out,
+    photo: Callable[[str], bytes | None],
     threads: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
-) -> Path:
+) -> Path | str:
     """Writes the gallery, with the files beside it, and the table, of all photos that the manifests in `out` tell of.
 
     Those of other shards too.
 
     Args:
-        out, top: the folders of results and of photos.
-        replace: writes bytes to a path, whole or not at all.
+        out: the output folder.
+        photo: gives the bytes of the photo of a path; None where it cannot be read any more.
         threads: how many make its files; None for one a core.
         progress: is told how many photos the gallery has by now.
 
     Returns:
-        The gallery's path.
+        The gallery's path, or its URL.
 
     Raises:
         OutputError: one of the files cannot be written.
     """
-    records = everything(out)
-    replace(out / TABLE, table(records))
-    write_gallery(out / GALLERY, records, top, replace, threads, progress)
-    return out / GALLERY
+    with tempfile.TemporaryDirectory(prefix="attnviz-") as scratch:
+        records = everything(out.manifests(Path(scratch)))
+    out.write(TABLE, table(records))
+    write_gallery(GALLERY, records, out, photo, threads, progress)
+    return out.at(GALLERY)
 
 
 def table(records: Sequence[Record]) -> bytes:

@@ -9,92 +9,40 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from attnviz._version import __version__
-from attnviz.batch.listing import find
-from attnviz.batch.lock import Lock
-from attnviz.batch.manifest import Manifest, Record, manifest_name
-from attnviz.batch.pipeline import Pipeline
-from attnviz.batch.place import Staging
+from attnviz.batch.engines import Local
+from attnviz.batch.manifest import manifest_name
+from attnviz.batch.outcome import Outcome, Progress
+from attnviz.batch.outs import out_of
 from attnviz.batch.plan import left_to_do
 from attnviz.batch.report import write_report
+from attnviz.batch.sources import source_of
 from attnviz.batch.work import Work
-from attnviz.errors import ConfigError, OutputError
-from attnviz.files import spelled, unfit
-from attnviz.network import Asked, Network
+from attnviz.errors import ConfigError
+from attnviz.network import Asked
 from attnviz.photo.image import MAX_PIXELS
 from attnviz.render import WRITERS, DrawOptions
 from attnviz.render.drawing import FORMATS
-from attnviz.render.folder import output_errors
 from attnviz.render.writers import mp4
 
 if TYPE_CHECKING:
+    from attnviz.batch.engines import Engine, Models
+    from attnviz.batch.listing import Found
+    from attnviz.batch.outs import Out
+    from attnviz.batch.sources import Source
     from attnviz.network import Hard, Map, View
     from attnviz.render.options import PictureKeywords
 
-MOST_PROCESSES = 64
-
 _OPTIONS = DrawOptions.__dataclass_fields__
 
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        total: the photos that there are, of this shard.
-        skipped: done by an earlier run, with the same settings.
-        done, failed: by this run.
-        record: what became of the photo that is just finished; None at the beginning, and for the gallery.
-        gallery: how many photos the gallery has by now, once all are finished.
-        remarks: at the beginning, what should be known of the place, such as that its file system has no locks.
-    """
-
-    total: int
-    skipped: int
-    done: int = 0
-    failed: int = 0
-    record: Record | None = None
-    gallery: int = 0
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def left(self) -> int:
-        """Photos still to come."""
-        return self.total - self.skipped - self.done - self.failed
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run did.
-
-    Attributes:
-        total, skipped, done, failed: numbers of photos, as in `Progress`.
-        stopped: whether it was asked to stop before the end.
-        seconds: how long it took.
-        manifest: the file with a line for each photo.
-        report: the gallery, where one was asked for.
-        failures: photo -> why it failed.
-        left_out: files that look like photos but are of kinds that a folder is not searched for.
-    """
-
-    total: int
-    skipped: int
-    done: int
-    failed: int
-    stopped: bool
-    seconds: float
-    manifest: Path
-    report: Path | None
-    failures: dict[str, str]
-    left_out: tuple[str, ...] = ()
+LOCAL = "local"
 
 
 def run(
-    models: Network | Sequence[Network] | Callable[[], Sequence[Network]],
+    models: Models,
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -115,6 +63,9 @@ def run(
     force: bool = False,
     report: bool = False,
     threads: int | None = None,
+    engine: str = LOCAL,
+    workers: int | None = None,
+    gpus_per_worker: float = 0,
     progress: Callable[[Progress], None] = lambda now: None,
     stop: threading.Event | None = None,
     **drawing: Unpack[PictureKeywords],
@@ -127,9 +78,11 @@ def run(
 
     Args:
         models: the network, or several: the first one writes the words, and a page ("html") compares the others with
-            it. Or a function that gives them, called when the photos are found.
-        folder: of the photos, and the folders in it.
-        out: for the results; made if it is not there.
+            it. Or a function that gives them, called when the photos are found; with Ray, by each worker, so it must
+            be one that can be pickled.
+        folder: of the photos, and the folders in it; a list of paths or URLs (.txt, .parquet), tar shards (.tar), or
+            a URL of one of these.
+        out: for the results, a folder or a URL such as s3://bucket/results; made if it is not there.
         formats, drawing: as for `attnviz.draw`.
         text, prompt, beam, hard, seed, layers, heads, view, map, max_pixels: as for `attnviz.explain`.
         layer_rows: choices of layers that are shown side by side, as several networks are.
@@ -137,39 +90,38 @@ def run(
         shard: (I, N): only the I-th of N parts, which may run side by side, each with a manifest of its own.
         force: do all photos anew.
         report: write a gallery, `index.html`, and `captions.csv`.
-        threads: how many processes draw; by default as many as there are CPUs.
+        threads: how many processes draw on this machine; by default as many as there are CPUs.
+        engine: "local"; "ray" for the cluster that this machine is part of, or a new one on it alone; or
+            "ray://HOST:PORT", where the run itself is on the cluster: all paths are then the cluster's.
+        workers: with Ray, how many processes have a network; by default one for each GPU, or each CPU.
+        gpus_per_worker: with Ray, of each of them.
         progress: called at the beginning, after each photo, and as the gallery grows.
-        stop: when it is set, the photos under way are finished and the run ends.
+        stop: when it is set, the photos under way are finished (with Ray, left) and the run ends.
 
     Raises:
         AttnvizError: wrong settings, no photos, an output folder that cannot be written or that another run is writing
             to, or a full disk. What is done by then counts in the next run.
     """
-    start = time.monotonic()
-    top, target = spelled(folder), Path(out)
-    if (reason := unfit(target)) is not None:
-        raise OutputError(f"{target}: {reason}; choose another folder")
+    given = {name: value for name, value in locals().items() if name not in ("drawing", "progress", "stop", "engine")}
+    stop = stop or threading.Event()
+    if engine == "ray" and os.environ.get("RAY_ADDRESS", "").startswith("ray://"):
+        engine = os.environ["RAY_ADDRESS"]
+    if engine.startswith("ray://"):
+        from attnviz.batch.cluster.afar import run_afar
+
+        return run_afar(engine, {**given, **drawing}, progress, stop)
     options = _checked(formats, dict(drawing))
     asked = Asked(text, prompt, beam, hard, seed, layers, heads, view, map)
-    listed, left_out, present = find(top, target, glob, shard)
-    networks = _networks(models)
-    for network in networks:
-        network.check(asked)  # says so once, and not for each photo
-    settings = _settings_hash(networks, options, formats, asked, layer_rows)
-    stop = stop or threading.Event()
-    with ExitStack() as stack:
-        with output_errors(target):
-            target.mkdir(parents=True, exist_ok=True)
-        lock = stack.enter_context(Lock(target, shard))
-        staging = stack.enter_context(Staging(target / ".attnviz-{}-of-{}.tmp".format(*shard)))
-        path = target / manifest_name(shard)
-        manifest = stack.enter_context(closing(Manifest(path, staging.replace)))
-        todo = listed if force else left_to_do(listed, top, target, settings, manifest)
+    start = time.monotonic()
+    source, target = source_of(folder), out_of(out)
+    by = _engine(engine, models, threads, workers, gpus_per_worker, source, target)
+    with closing(by):
+        found = source.find(target, glob, shard)
+        settings = _settings_hash(by.identified(asked), options, formats, asked, layer_rows)
         work = Work(
-            models=networks,
-            top=top,
+            models=(),
+            source=source,
             out=target,
-            staging=staging.path,
             asked=asked,
             layer_rows=tuple(layer_rows),
             formats=tuple(formats),
@@ -177,38 +129,89 @@ def run(
             size=options.size if isinstance(options.size, int) else None,
             settings=settings,
             max_pixels=max_pixels,
-            processes=min(threads or _cpus(), MOST_PROCESSES, max(1, len(todo))),
         )
-        pipeline = Pipeline(work, todo, manifest.append, stop, lock.descriptor)
-        now = Progress(len(listed), len(listed) - len(todo), remarks=tuple(lock.remarks))
-        now, failures = _follow(pipeline, now, progress)
+        plan = _Plan(shard, force, report, threads)
+        now, failures, page = _run(by, work, found, plan, progress, stop)
+    manifest = target.at(manifest_name(shard))
+    seconds = time.monotonic() - start
+    return Outcome(
+        now.total, now.skipped, now.done, now.failed, now.left > 0, seconds, manifest, page, failures, found.left_out
+    )
+
+
+class _Plan(NamedTuple):
+    """What of a run does not concern a single photo."""
+
+    shard: tuple[int, int]
+    force: bool
+    report: bool
+    threads: int | None
+
+
+def _engine(
+    name: str,
+    models: Models,
+    threads: int | None,
+    workers: int | None,
+    gpus_per_worker: float,
+    source: Source,
+    out: Out,
+) -> Engine:
+    """Raises ConfigError for an engine that there is not, and for what its workers could not see."""
+    if name == LOCAL:
+        return Local(models, threads)
+    if name != "ray":
+        raise ConfigError(f"engine: {name!r} is none of local, ray and ray://HOST:PORT")
+    for told, shared in ((source.name, source.shared), (str(out), out.shared)):
+        if not shared:
+            raise ConfigError(f"{told}: is seen by one process alone; with --engine ray give a folder or a bucket")
+    from attnviz.batch.cluster.engine import Cluster
+
+    return Cluster(models, workers, gpus_per_worker)
+
+
+def _run(
+    by: Engine, work: Work, found: Found, plan: _Plan, progress: Callable[[Progress], None], stop: threading.Event
+) -> tuple[Progress, dict[str, str], Any]:
+    """The run itself, while no other may write to the output folder: where it stands then, failures, the gallery."""
+    out, listed = work.out, found.photos
+    with ExitStack() as stack:
+        out.make()
+        lock = stack.enter_context(out.lock(plan.shard))
+        staging = stack.enter_context(out.staging(plan.shard))
+        manifest = stack.enter_context(closing(out.manifest(plan.shard, staging)))
+        todo = listed if plan.force else left_to_do(listed, work.source, out, work.settings, manifest)
+        now = Progress(len(listed), len(listed) - len(todo), remarks=(*lock.remarks, *by.remarks))
+        failures: dict[str, str] = {}
+        progress(now)
+        if now.left:
+            work = replace(work, staging=staging.path)
+            with closing(by.records(work, todo, stop, lock.descriptor)) as records:
+                for record in records:
+                    lock.check()
+                    manifest.append(record)
+                    now = _counted(now, record, failures)
+                    progress(now)
         if now.left == 0:
-            manifest.finish(present)
+            manifest.finish(lambda path: path in failures or path in found.present)
         page = None
-        if report:
+        if plan.report:
+            if now.left:
+                manifest.close()
 
             def in_gallery(count: int) -> None:
                 progress(replace(now, record=None, gallery=count))
 
-            page = write_report(target, top, staging.replace, threads, in_gallery)
-    seconds = time.monotonic() - start
-    return Outcome(now.total, now.skipped, now.done, now.failed, now.left > 0, seconds, path, page, failures, left_out)
+            page = write_report(out, work.source.finder(), plan.threads, in_gallery)
+    return now, failures, page
 
 
-def _follow(pipeline: Pipeline, now: Progress, progress: Callable[[Progress], None]) -> tuple[Progress, dict[str, str]]:
-    """Runs the pipeline to its end; where it stands then, and which photos failed."""
-    failures: dict[str, str] = {}
-    progress(now)
-    if not now.left:
-        return now, failures
-    with closing(pipeline.run()) as records:
-        for record in records:
-            if record.error is not None:
-                failures[record.path] = record.error
-            done, failed = now.done + (record.error is None), now.failed + (record.error is not None)
-            now = replace(now, done=done, failed=failed, record=record, remarks=())
-            progress(now)
-    return now, failures
+def _counted(now: Progress, record: Any, failures: dict[str, str]) -> Progress:
+    """Where a run stands with one photo more."""
+    if record.error is not None:
+        failures[record.path] = record.error
+    done, failed = now.done + (record.error is None), now.failed + (record.error is not None)
+    return replace(now, done=done, failed=failed, record=record, remarks=())
 
 
 def _checked(formats: Sequence[str], drawing: dict[str, Any]) -> DrawOptions:
@@ -223,21 +226,17 @@ def _checked(formats: Sequence[str], drawing: dict[str, Any]) -> DrawOptions:
     return DrawOptions(**drawing)
 
 
-def _networks(models: Network | Sequence[Network] | Callable[[], Sequence[Network]]) -> list[Network]:
-    if isinstance(models, Sequence):
-        return list(models)
-    if isinstance(models, Network):  # it could be called too
-        return [models]
-    return list(models())
-
-
 def _settings_hash(
-    networks: Sequence[Network], options: DrawOptions, formats: Sequence[str], asked: Asked, layer_rows: Sequence[str]
+    networks: Sequence[tuple[str, str]],
+    options: DrawOptions,
+    formats: Sequence[str],
+    asked: Asked,
+    layer_rows: Sequence[str],
 ) -> str:
     """A hash of all that decides what a photo's results are."""
     settings = {
         "version": __version__,
-        "models": [[model.name, model.fingerprint()] for model in networks],
+        "models": [list(network) for network in networks],
         "formats": list(dict.fromkeys(formats)),
         "drawing": options.to_dict(),
         **asked.to_dict(),
@@ -245,7 +244,3 @@ def _settings_hash(
         "seed": asked.seed if asked.hard == "sample" else None,
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -27,7 +27,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not get between the answers
     threading.Thread(target=_read, args=(sys.stdin.buffer, jobs), daemon=True).start()
     while True:
-        answer = _work(jobs.get())
+        answer = answered(jobs.get())
         try:
             pickle.dump(answer, answers)
             answers.flush()
@@ -44,7 +44,8 @@ def _read(stream: BinaryIO, jobs: queue.SimpleQueue[Job]) -> None:
         os._exit(0)
 
 
-def _work(job: Job) -> Answer:
+def answered(job: Job) -> Answer:
+    """Draws, and tells what came of it."""
     start = time.perf_counter()
     try:
         photo = Photo(job.pixels, job.name, None)

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from attnviz.cli.output import INTERRUPTED, complain
@@ -24,6 +25,24 @@ LARGEST_KEPT, MOST_KEPT = 32 * 2**20, 256 * 2**20
 """Bytes: a larger piece of memory, such as a photo of 11 megapixels, goes back at once; of others so much is kept."""
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # in glibc's malloc.h
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Opens networks by their names, wherever it is called: the workers of a cluster do so.
+
+    Attributes:
+        sources: (model, mode) of each, as `attnviz.zoo.load_model` takes them.
+        device: where they run.
+    """
+
+    sources: tuple[tuple[str, str | None], ...]
+    device: str
+
+    def __call__(self) -> list[Network]:
+        from attnviz.zoo import load_model
+
+        return [load_model(model, mode, self.device) for model, mode in self.sources]
 
 
 class Loading:

@@ -17,8 +17,6 @@ from attnviz.cli.output import clock, complain, note
 from attnviz.errors import counted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from attnviz.batch import Outcome, Progress
 
 FIRST_LINE, LINES_APART = 5.0, 15.0  # seconds, of the plain lines
@@ -174,12 +172,13 @@ class Meter:
                 note(f"{now.skipped} of {counted(now.total, 'photo')} are done already")
         self._gauge.show(now.done + now.failed, now.left, _told(now))
 
-    def sum_up(self, outcome: Outcome, out: Path, *, as_json: bool) -> None:
+    def sum_up(self, outcome: Outcome, out: str, *, as_json: bool) -> None:
         """Says what a run did: a remark, and with `as_json` a JSON object on standard output."""
         left = outcome.total - outcome.skipped - outcome.done - outcome.failed
         if not self._quiet or outcome.stopped:
             told = f"{outcome.done} done, {outcome.failed} failed, {outcome.skipped} skipped"
-            places = f"results in {out}{os.sep}, account in {outcome.manifest}"
+            ending = "/" if "://" in out else os.sep
+            places = f"results in {out.rstrip(ending)}{ending}, account in {outcome.manifest}"
             gallery = f", gallery in {outcome.report}" if outcome.report else ""
             note(f"{told} in {clock(outcome.seconds)}; {places}{gallery}")
         if outcome.left_out and not self._quiet:

@@ -18,12 +18,16 @@ MOST_PIXELS = 400_000_000
 _HEADER = 64  # bytes that tell a file's kind
 
 
-def peek(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """(H, W) as the header of an image file has it, before any rotation; None where there is no such header."""
+def peek(source: str | os.PathLike[str] | bytes) -> tuple[int, int] | None:
+    """(H, W) as the header of an image file has it, before any rotation; None where there is no such header.
+
+    Args:
+        source: a path, or the bytes of the file.
+    """
     from PIL import Image
 
     try:
-        with Path(path).open("rb") as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
             start = file.read(_HEADER)
             if (size := kinds.canvas(start)) is not None:
                 return size
@@ -44,19 +48,20 @@ def peek(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return height, width
 
 
-def small(path: str | os.PathLike[str], longest: int, max_pixels: int = MOST_PIXELS) -> Pixels | None:
+def small(source: str | os.PathLike[str] | bytes, longest: int, max_pixels: int = MOST_PIXELS) -> Pixels | None:
     """(H, W, 3) uint8: a photo with a longest side of at most so many pixels; None where it cannot be read any more.
 
     It is decoded no larger than it need be.
 
     Args:
+        source: a path, or the bytes of the file.
         max_pixels: a larger photo counts as one that cannot be read.
     """
     from PIL import Image
 
     try:
-        data = Path(path).read_bytes()
-        pixels, _ = decode(data, Limits(os.fspath(path), max_pixels), least=2 * longest)
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        pixels, _ = decode(data, Limits("photo", max_pixels), least=2 * longest)
         image = Image.fromarray(pixels)
         image.thumbnail((longest, longest), reducing_gap=2.0)
         return np.asarray(image)

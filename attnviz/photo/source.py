@@ -12,6 +12,11 @@ _BYTES_A_PIXEL = 8  # the most an uncompressed file holds: four channels of 16 b
 _BYTES_BESIDE = 64 * 2**20  # thumbnails, profiles, further frames
 
 
+def most_bytes(max_pixels: int) -> int:
+    """How many bytes a photo of so many pixels may have."""
+    return _BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE
+
+
 def read_path(path: Path, label: str, max_pixels: int) -> bytes:
     """All bytes of a file, or of a named pipe. Raises ImageError."""
     try:
@@ -32,7 +37,7 @@ def read_path(path: Path, label: str, max_pixels: int) -> bytes:
 
 def read_stream(stream: Any, label: str, max_pixels: int) -> bytes:
     """All bytes, up to what a photo of `max_pixels` may need. Raises ImageError."""
-    limit = _BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE
+    limit = most_bytes(max_pixels)
     try:
         data = stream.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a closed stream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +43,25 @@ def read(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
         TraceError: a file that is missing or malformed, in whatever way, or that `make` refuses; names the file.
     """
     try:
-        arrays: dict[str, Any] = npz.load(path, (*ARRAYS, "tokens", "meta"), check_shape)
-        for name in ("weights", "tokens"):
-            if name not in arrays:
-                raise TraceError(f"has no {name!r}; a trace has 'weights' (T, h, w) and 'tokens' (T,)")
-        tokens, meta = arrays.pop("tokens"), arrays.pop("meta", np.array("{}"))
-        if tokens.dtype.kind != "U" or tokens.ndim != 1:
-            raise TraceError(f"tokens must be unicode text (T,), not {tokens.dtype} of {tokens.shape}")
-        if meta.dtype.kind != "U" or meta.size != 1:
-            raise TraceError(f"meta must be one JSON string, not {meta.dtype} of {meta.shape}")
-        return make(tokens=tuple(tokens.tolist()), **arrays, **Meta.loads(meta.item())._asdict())
+        return _made(npz.load(path, (*ARRAYS, "tokens", "meta"), check_shape), make)
     except (TraceError, ConfigError) as error:
         raise TraceError(f"{os.fspath(path)}: {error}") from error
+
+
+def loads(data: bytes, make: Callable[..., T]) -> T:
+    """As `read`, of the bytes of a file."""
+    with npz.reading("a trace file (.npz)"):
+        arrays = npz.load_from(io.BytesIO(data), (*ARRAYS, "tokens", "meta"), check_shape)
+    return _made(arrays, make)
+
+
+def _made(arrays: dict[str, Any], make: Callable[..., T]) -> T:
+    for name in ("weights", "tokens"):
+        if name not in arrays:
+            raise TraceError(f"has no {name!r}; a trace has 'weights' (T, h, w) and 'tokens' (T,)")
+    tokens, meta = arrays.pop("tokens"), arrays.pop("meta", np.array("{}"))
+    if tokens.dtype.kind != "U" or tokens.ndim != 1:
+        raise TraceError(f"tokens must be unicode text (T,), not {tokens.dtype} of {tokens.shape}")
+    if meta.dtype.kind != "U" or meta.size != 1:
+        raise TraceError(f"meta must be one JSON string, not {meta.dtype} of {meta.shape}")
+    return make(tokens=tuple(tokens.tolist()), **arrays, **Meta.loads(meta.item())._asdict())

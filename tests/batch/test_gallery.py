@@ -25,8 +25,9 @@ import attnviz
 from attnviz import Frame, Trace
 from attnviz.batch.gallery.tiles import LEAST, MOST, MOST_CELLS, coarse, codes, maps, read
 from attnviz.batch.manifest import Record, lines
+from attnviz.batch.outs import Folder
 from attnviz.batch.report import write_report
-from attnviz.files import write_atomically
+from attnviz.batch.sources import Files
 from attnviz.photo.image import Photo
 from attnviz.render import DrawOptions
 from attnviz.render.pictures import Pictures
@@ -96,7 +97,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
             summary=digest,
         )
     (folder / "out" / "manifest.jsonl").write_bytes(lines(records))
-    write_report(folder / "out", folder / "photos", write_atomically, 1)
+    write_report(Folder(folder / "out"), Files(folder / "photos").finder(), 1)
     return folder / "out"
 
 
@@ -125,11 +126,12 @@ def test_what_is_there_already_is_not_made_again_and_what_is_no_longer_wanted_go
     page = (copy / "index.html").read_bytes()
     written: list[str] = []
 
-    def replace(path: Path, data: bytes) -> None:
-        written.append(path.name)
-        write_atomically(path, data)
+    class Watched(Folder):
+        def write(self, name: str, data: bytes) -> None:
+            written.append(name)
+            super().write(name, data)
 
-    write_report(copy, tmp_path / "nowhere", replace)  # the photos are gone, their small copies are not
+    write_report(Watched(copy), Files(tmp_path / "nowhere").finder())  # the photos are gone, their small copies are not
     assert sorted(written) == ["captions.csv", "index.html"]
     assert (copy / "index.html").read_bytes() == page
     names = {path.name for path in (copy / "index-files").iterdir()}
@@ -141,7 +143,7 @@ def test_results_that_are_gone_are_told_in_words_alone(out: Path, tmp_path: Path
     (copy / "a.png-attention" / "trace.npz").write_bytes(b"damaged")
     shutil.rmtree(copy / "d.png-attention")
     shutil.rmtree(copy / "index-files")
-    write_report(copy, tmp_path / "nowhere", write_atomically)
+    write_report(Folder(copy), Files(tmp_path / "nowhere").finder())
     page = (copy / "index.html").read_text(encoding="utf-8")
     assert "<img src=" not in page.split("<template")[0]
     assert "a brown dog runs" in page
@@ -185,12 +187,12 @@ def test_a_tile_is_read_as_its_pictures_were_drawn(tmp_path: Path) -> None:
     files = attnviz.draw(
         made, photo_of(1), tmp_path / "r", formats=("png",), steps="1-2", style="contour", relative=True
     )
-    tile = read(tmp_path / "r", [file.name for file in files])
+    tile = read(Folder(tmp_path).read, "r", [file.name for file in files])
     assert tile is not None
     assert (tile.steps, tile.main, tile.doubtful()) == ((1, 2), 0, [True, False])
     assert tile.options.opacity is None
     np.testing.assert_allclose(tile.traces[0].weights, made.relative().weights)
-    assert read(tmp_path / "r", ["step-00-a.png"]) is None
+    assert read(Folder(tmp_path).read, "r", ["step-00-a.png"]) is None
 
 
 class Looker:

@@ -17,9 +17,10 @@ from hypothesis import given, strategies as st
 
 from attnviz.batch import run
 from attnviz.batch.manifest import Record, lines
+from attnviz.batch.outs import Folder
 from attnviz.batch.report import key as key_of, table, write_report
+from attnviz.batch.sources import Files
 from attnviz.captioner import Captioner
-from attnviz.files import write_atomically
 
 Make = Callable[..., Path]
 
@@ -70,7 +71,7 @@ def test_links_are_relative_and_lead_somewhere(out: Path) -> None:
 
 def test_the_same_photos_give_the_same_report(out: Path, tmp_path: Path) -> None:
     before = [(out / name).read_bytes() for name in ("index.html", "captions.csv")]
-    write_report(out, out.parent / "photos", write_atomically, 2)
+    write_report(Folder(out), Files(out.parent / "photos").finder(), 2)
     assert [(out / name).read_bytes() for name in ("index.html", "captions.csv")] == before
 
 
@@ -81,7 +82,7 @@ def test_shards_share_a_report(tmp_path: Path) -> None:
     ]
     for part, some in enumerate(records, 1):
         (tmp_path / f"manifest-{part}-of-2.jsonl").write_bytes(lines(some))
-    write_report(tmp_path, tmp_path, write_atomically)
+    write_report(Folder(tmp_path), Files(tmp_path).finder())
     rows = csv.DictReader(io.StringIO((tmp_path / "captions.csv").read_text("utf-8-sig")))
     assert [(row["path"], row["state"]) for row in rows] == [("a", "done"), ("b", "done"), ("c", "failed")]
 

@@ -12,7 +12,7 @@ from attnviz.errors import one_line
 
 if TYPE_CHECKING:
     from attnviz.batch.gallery.tiles import Tile
-    from attnviz.batch.manifest import Record
+    from attnviz.batch.record import Record
 
 _STEP = re.compile(r"step-([0-9]+)-.*")
 _OPENS = ("attention.html", "overview.png", "attention.gif", "attention.webp", "attention.apng", "attention.mp4")

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,14 +18,14 @@ from attnviz._version import __version__
 from attnviz.errors import AttnvizError
 from attnviz.photo.glance import for_the_web, small
 from attnviz.photo.image import Photo, Pixels
-from attnviz.render.folder import output_errors
 from attnviz.render.options import DrawOptions
 from attnviz.render.pictures import Pictures
 from attnviz.render.writers.html import contents, embedded
 
 if TYPE_CHECKING:
     from attnviz.batch.gallery.tiles import Tile
-    from attnviz.batch.manifest import Record
+    from attnviz.batch.outs import Out
+    from attnviz.batch.record import Record
 
 FOLDER = "index-files"
 THUMBNAIL, THUMBNAIL_QUALITY = 320, 55  # pixels of the longest side
@@ -48,18 +47,14 @@ class Files:
     """The folder.
 
     Args:
-        out, top: the folders of results and of photos.
-        replace: writes bytes to a path, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be made.
+        out: the output folder.
+        photo: gives the bytes of the photo of a path; None where it cannot be read any more.
     """
 
-    def __init__(self, out: Path, top: Path, replace: Callable[[Path, bytes], None]) -> None:
-        self._folder, self._top, self._replace = out / FOLDER, top, replace
+    def __init__(self, out: Out, photo: Callable[[str], bytes | None]) -> None:
+        self._out, self._photo = out, photo
+        self._there = out.names(FOLDER)
         self._kept: set[str] = set()
-        with output_errors(self._folder):
-            self._folder.mkdir(exist_ok=True)
 
     def add(self, record: Record, tile: Tile | None) -> Entry | None:
         """A photo's files, made where they are not there yet; None where the photo cannot be read any more.
@@ -68,32 +63,34 @@ class Files:
         """
         key = _key(record)
         found = self._found(key, tile)
+        explorer = f"{key}.js" in self._there
         if found is None:
-            pixels = small(self._top / record.path, PHOTO)
+            data = self._photo(record.path)
+            pixels = None if data is None else small(data, PHOTO)
             if pixels is None:
                 return None
-            data, kind = for_the_web(pixels, THUMBNAIL, THUMBNAIL_QUALITY)
-            self._replace(self._folder / f"{key}.{kind}", data)
+            picture, kind = for_the_web(pixels, THUMBNAIL, THUMBNAIL_QUALITY)
             found = f"{key}.{kind}"
+            self._out.write(f"{FOLDER}/{found}", picture)
             script = None if tile is None else _script(key, record, tile, pixels)
             if script is not None:
-                self._replace(self._folder / f"{key}.js", script)
+                self._out.write(f"{FOLDER}/{key}.js", script)
+                explorer = True
         self._kept |= {found, f"{key}.js"}
-        return Entry(key, found, (self._folder / f"{key}.js").is_file())
+        return Entry(key, found, explorer)
 
     def _found(self, key: str, tile: Tile | None) -> str | None:
         """The thumbnail's name, where all is there already."""
-        if tile is not None and not (self._folder / f"{key}.js").is_file():
+        if tile is not None and f"{key}.js" not in self._there:
             return None
         names = (f"{key}.{kind}" for kind in ("webp", "jpeg"))
-        return next((name for name in names if (self._folder / name).is_file()), None)
+        return next((name for name in names if name in self._there), None)
 
     def tidy(self) -> None:
         """Removes the files of photos that are no longer there, and of earlier results."""
-        for path in self._folder.iterdir():
-            if _OURS.fullmatch(path.name) and path.name not in self._kept:
-                with suppress(OSError):
-                    path.unlink()
+        for name in self._there - self._kept:
+            if _OURS.fullmatch(name):
+                self._out.remove(f"{FOLDER}/{name}")
 
 
 def _key(record: Record) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnviz._version import __version__
 from attnviz.batch.gallery.cards import card, failed
 from attnviz.batch.gallery.files import THUMBNAIL, Entry, Files
 from attnviz.batch.gallery.tiles import LEAST, MOST, Tile, read
-from attnviz.batch.manifest import DONE, Record
+from attnviz.batch.record import DONE, Record
 from attnviz.errors import counted
 from attnviz.render.colorbar import GREY
 from attnviz.render.heatmap import BOTTOM, SCALES, THRESHOLD, scales_of_peaks
@@ -19,6 +18,9 @@ from attnviz.render.options import DrawOptions
 from attnviz.render.overlay import OPACITY, UNSEEN, layer
 from attnviz.render.parallel import ordered
 from attnviz.render.writers.html import EXPLORER, digest, embedded, filled, scripts, source
+
+if TYPE_CHECKING:
+    from attnviz.batch.outs import Out
 
 BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # a pixel of nothing
 SCRIPTS = ("tiles.js", "box.js", "filters.js")
@@ -30,31 +32,31 @@ POLICY = (
 
 
 def write_gallery(
-    path: Path,
+    name: str,
     records: Sequence[Record],
-    top: Path,
-    replace: Callable[[Path, bytes], None],
+    out: Out,
+    photo: Callable[[str], bytes | None],
     threads: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> None:
     """Writes the gallery of some photos, and the files beside it.
 
     Args:
-        path: of the page; results lie in the folders beside it.
+        name: of the page, in `out`; results lie in the folders beside it.
         records: of the photos, failed ones too.
-        top: folder of the photos.
-        replace: writes bytes to a path, whole or not at all.
+        out: the output folder.
+        photo: gives the bytes of the photo of a path; None where it cannot be read any more.
         threads: how many work at once; None for one a core.
         progress: is told how many photos are in it by now.
 
     Raises:
         OutputError: a file that cannot be written.
     """
-    beside = Files(path.parent, top, replace)
+    beside = Files(out, photo)
     done = [record for record in records if record.state == DONE]
 
     def made(record: Record) -> tuple[Tile | None, Entry | None]:
-        tile = read(path.parent / str(record.folder), record.files)
+        tile = read(out.read, str(record.folder), record.files)
         return tile, beside.add(record, tile)
 
     cards, photos, seen = [], [], Seen()
@@ -65,7 +67,7 @@ def write_gallery(
         seen.note(tile)
         progress(len(cards))
     lost = [failed(record) for record in records if record.state != DONE]
-    replace(path, _page("".join([*cards, *lost]), photos, seen, len(lost)).encode())
+    out.write(name, _page("".join([*cards, *lost]), photos, seen, len(lost)).encode())
     beside.tidy()
 
 

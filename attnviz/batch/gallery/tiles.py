@@ -11,9 +11,8 @@ import base64
 import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from attnviz.render.compare import check_words, kind_of, names_of
 from attnviz.render.folder import SUMMARY
 from attnviz.render.options import DrawOptions
 from attnviz.trace import Trace
+from attnviz.trace.file import loads
 from attnviz.trace.wording import main_word, unsure
 
 LEAST, MOST = 2.0**-4, 2.0**12  # densities of the codes 1 and 255, in times uniform
@@ -92,29 +92,31 @@ class Tile:
         }
 
 
-def read(folder: Path, files: Sequence[str]) -> Tile | None:
+def read(data: Callable[[str], bytes], folder: str, files: Sequence[str]) -> Tile | None:
     """The tile of a folder of results; None where its traces cannot be read any more.
 
     Args:
-        files: the names of the results.
+        data: gives the bytes of a file.
+        folder: where the results lie.
+        files: their names.
     """
     names = sorted((name for name in files if _TRACE.fullmatch(name)), key=lambda name: name != "trace.npz")
     try:
-        options = _options(folder / SUMMARY)
-        traces = tuple(options.shown(Trace.load(folder / name)) for name in names)
+        options = _options(data(f"{folder}/{SUMMARY}"))
+        traces = tuple(options.shown(loads(data(f"{folder}/{name}"), Trace)) for name in names)
         check_words(traces)
         return Tile(traces, options, options.chosen(len(traces[0])))
     except (AttnvizError, OSError, *MALFORMED):  # changed or removed since they were written
         return None
 
 
-def _options(summary: Path) -> DrawOptions:
+def _options(summary: bytes) -> DrawOptions:
     """How a folder's pictures were drawn."""
     import json
 
-    if summary.stat().st_size > _SUMMARY_BYTES:
-        raise ValueError(summary)
-    found = json.loads(summary.read_bytes())
+    if len(summary) > _SUMMARY_BYTES:
+        raise ValueError("too long for a summary")
+    found = json.loads(summary)
     options = found.get("options") if isinstance(found, dict) else None
     if options and options.get("style") == "contour":  # drawn as heat, with heat's own opacity
         options = {**options, "opacity": None}

@@ -25,18 +25,19 @@ def read(path: Path) -> None:
     """As the next run and the gallery do."""
     from attnviz.batch import manifest, report
     from attnviz.batch.listing import Listed
-    from attnviz.batch.plan import _still_true, _there
-    from attnviz.files import write_atomically
+    from attnviz.batch.outs import Folder
+    from attnviz.batch.plan import still_true
+    from attnviz.batch.sources import Files
 
     records, _ = manifest.read(path)
     for record in records.values():
         assert asdict(record)
-        if _still_true(record, Listed(record.path, str(record.folder)), path.parent / "a.jpg", "2" * 16):
-            _there(path.parent, record)
+        if still_true(record, Listed(record.path, str(record.folder)), Files(path.parent), "2" * 16):
+            Folder(path.parent).is_there(record)
     out = path.parent / "out"
     out.mkdir(exist_ok=True)
     (out / "manifest.jsonl").write_bytes(manifest.lines(records))
-    report.write_report(out, path.parent, write_atomically, 1)
+    report.write_report(Folder(out), Files(path.parent).finder(), 1)
     path.write_bytes(manifest.lines(records))
     assert manifest.read(path) == (records, True)
 

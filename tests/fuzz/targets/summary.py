@@ -26,13 +26,14 @@ def seeds(folder: Path) -> Sequence[bytes]:
 
 def read(path: Path) -> None:
     """As the gallery does, and then as the next run."""
+    from attnviz.batch import outs
     from attnviz.batch.gallery import tiles
     from attnviz.render.folder import Folder
 
     inner = path.parent / "results"
     (inner / "summary.json").write_bytes(path.read_bytes())
     (inner / "notes.txt").write_text("mine")
-    tiles.read(inner, ["trace.npz"])
+    tiles.read(outs.Folder(path.parent).read, "results", ["trace.npz"])
     with Folder(inner) as folder:
         folder.write("attention.gif", lambda stream: None)
         folder.commit({"attnviz": "x"})

@@ -1,0 +1,185 @@
+"""The engine on a cluster: Ray Data takes photos through the stages, again where a worker or a node was lost."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnviz._version import __version__
+from attnviz.batch.cluster.joining import ClusterError, join, ray
+from attnviz.batch.cluster.stages import Describer, Fatal, Task, draw, identified
+from attnviz.batch.record import FAILED, Record
+from attnviz.errors import AttnvizError, ConfigError, one_line
+
+if TYPE_CHECKING:
+    from attnviz.batch.engines import Models
+    from attnviz.batch.listing import Listed
+    from attnviz.batch.work import Work
+    from attnviz.network import Asked
+
+LEAST_BLOCK, MOST_BLOCK = 8, 64
+"""Photos that are sent around together: what is done anew where a worker is lost."""
+
+DESCRIBING, DRAWING = 0.2, 0.8
+"""Of a CPU, that a worker is counted for, and one who draws: both together keep one busy, and drawing takes longer."""
+
+RETRIES = 3
+"""Lost workers that a block may have met before its photos are tried one by one."""
+
+
+class Cluster:
+    """A cluster of Ray.
+
+    Args:
+        models: the networks, or what opens them; each worker does so.
+        workers: how many have a network; None for one for each GPU, or each CPU.
+        gpus: of each worker.
+
+    Raises:
+        ConfigError: Ray is not installed, or numbers that make no sense.
+        ClusterError: the cluster cannot be reached.
+    """
+
+    def __init__(self, models: Models, workers: int | None, gpus: float) -> None:
+        self._models, self._workers, self._gpus = models, workers, gpus
+        self._identities: list[tuple[str, str]] = []
+        dashboard, self._joined = join()
+        self.remarks: Sequence[str] = (f"the cluster's dashboard is {dashboard}",) if dashboard else ()
+        self._ray = ray()
+        self._check()
+
+    def _check(self) -> None:
+        """Raises ClusterError where no worker would ever be started."""
+        there = self._ray.cluster_resources()
+        if self._gpus and there.get("GPU", 0) < self._gpus:
+            raise ClusterError(
+                f"--gpus-per-worker {self._gpus:g}: the cluster has {there.get('GPU', 0):g} GPUs; give fewer, or none"
+            )
+        if there.get("CPU", 0) < 1:
+            raise ClusterError("the cluster has no CPU that a worker could use; start its nodes with some")
+
+    def close(self) -> None:
+        """Leaves the cluster, where it was joined for this run; one that was made for it ends."""
+        if self._joined:
+            self._ray.shutdown()
+
+    def identified(self, asked: Asked) -> list[tuple[str, str]]:
+        """As the local engine's; found by a worker, since this machine may not be able to open the networks."""
+        scout = self._ray.remote(identified).options(num_cpus=DESCRIBING, num_gpus=self._gpus, max_retries=RETRIES)
+        try:
+            found = self._ray.get(scout.remote(self._models, asked, __version__))
+        except Exception as error:
+            raise told(error) from error
+        if isinstance(found, Fatal):
+            raise ClusterError(found.message)
+        self._identities = found
+        return self._identities
+
+    def records(
+        self, work: Work, photos: Sequence[Listed], stop: threading.Event, inherited: int | None
+    ) -> Generator[Record]:
+        """As the local engine's. Photos whose workers were lost again and again are tried once more, one by one."""
+        missing = np.ones(len(photos), bool)
+        task = Task(self._models, tuple(self._identities), replace(work, models=()), self._threads())
+        for block in (self._block(len(photos)), 1):
+            numbers = np.flatnonzero(missing)
+            if not len(numbers) or stop.is_set():
+                break
+            for number, record in self._pass(task, photos, numbers, block, stop):
+                if missing[number]:  # a photo may be done twice, and is counted once
+                    missing[number] = False
+                    yield record
+        if stop.is_set():
+            return
+        for number in map(int, np.flatnonzero(missing)):
+            told = "the process that worked on it ended each time: out of memory?"
+            yield Record(photos[number].path, FAILED, settings=work.settings, error=told)
+
+    def _pass(
+        self, task: Task, photos: Sequence[Listed], numbers: np.ndarray[Any, Any], block: int, stop: threading.Event
+    ) -> Iterator[tuple[int, Record]]:
+        rows = self._dataset(task, photos, numbers, block).iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=1
+        )
+        try:
+            for found in rows:
+                for number, record in zip(found["number"].to_pylist(), found["record"].to_pylist(), strict=True):
+                    what = pickle.loads(record)
+                    if isinstance(what, Fatal):
+                        raise RuntimeError(what.message) if what.bug else ClusterError(what.message)
+                    yield number, what
+                if stop.is_set():
+                    return
+        except (AttnvizError, GeneratorExit):
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("ray."):
+                raise told(error) from error
+            raise
+        finally:
+            with suppress(Exception):
+                rows.close()
+
+    def _dataset(self, task: Task, photos: Sequence[Listed], numbers: np.ndarray[Any, Any], block: int) -> Any:
+        """The photos with all stages behind them; nothing is done before it is asked for."""
+        import pyarrow as pa
+        from ray.data import ActorPoolStrategy, DataContext, from_arrow
+
+        context = DataContext.get_current()
+        context.max_errored_blocks = -1  # what a lost worker took with it is seen by what is missing
+        tables = []
+        for start in range(0, len(numbers), block):
+            part = numbers[start : start + block]
+            packed = [pickle.dumps(photos[number], protocol=5) for number in part]
+            tables.append(pa.table({"number": part, "photo": packed}))
+        workers = min(self._count(), len(tables))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # how retries are set is to change; pyproject.toml says up to which version
+            described = from_arrow(tables).map_batches(
+                Describer,
+                fn_constructor_args=(task,),
+                batch_size=None,
+                compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
+                num_cpus=DESCRIBING if not self._gpus else 1,
+                num_gpus=self._gpus or None,
+                max_task_retries=RETRIES,
+            )
+            return described.map_batches(
+                draw, fn_args=(task.work,), batch_size=None, num_cpus=DRAWING, max_retries=RETRIES
+            )
+
+    def _count(self) -> int:
+        """How many workers."""
+        if self._workers is not None:
+            return self._workers
+        there = self._ray.cluster_resources()
+        return max(1, int(there.get("GPU", 0) / self._gpus if self._gpus else there.get("CPU", 1)))
+
+    def _block(self, photos: int) -> int:
+        """Photos of a block: so that each worker gets several, and a large run not too many."""
+        return max(LEAST_BLOCK, min(MOST_BLOCK, photos // (8 * self._count())))
+
+    def _threads(self) -> int:
+        """Of torch: on a CPU each worker is one of as many as there are cores."""
+        return 1
+
+
+def told(error: BaseException) -> AttnvizError:
+    """What went wrong on the cluster, in one line, without the traces that Ray adds."""
+    cause = getattr(error, "cause", None)
+    while isinstance(cause, BaseException) and getattr(cause, "cause", None) is not None:
+        cause = cause.cause  # type: ignore[attr-defined]
+    if isinstance(cause, ModuleNotFoundError):
+        return ClusterError(f"the cluster's workers lack a package ({cause}); install attnviz and the model's on all")
+    if isinstance(cause, AttnvizError | ConfigError):
+        return ClusterError(str(cause))
+    lines = [line.strip() for line in str(cause or error).splitlines() if line.strip()]
+    last = one_line(lines[-1] if lines else "")[:300]
+    return ClusterError(f"the cluster failed: {type(cause or error).__name__}: {last}")
