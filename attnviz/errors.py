@@ -64,6 +64,10 @@ class ModelError(AttnvizError):
     """A model that is missing, damaged or unable to do what is asked."""
 
 
+class GradientError(ModelError):
+    """A model through which no gradient flows back to its attention, so that it has no map by gradient."""
+
+
 class ConfigError(AttnvizError, ValueError):
     """A setting with a value that cannot be used."""
 

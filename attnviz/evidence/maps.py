@@ -15,6 +15,9 @@ SINK_RANK = 0.01
 SINK_WORDS = 0.8
 """A cell that is strong at this share of the words is a sink: it is not about any of them."""
 
+EVEN = 1e-4
+"""A map is even when its cells differ by no more than this share of their mean."""
+
 FEWEST = 4
 """Words that it takes to tell a sink from a thing that is spoken of throughout."""
 
@@ -45,6 +48,11 @@ class Shift:
     before: float | None
     own: float | None
     after: float | None
+
+
+def even(weights: npt.NDArray[np.floating]) -> bool:
+    """Whether a word's map (h, w) puts no cell before another, to rounding: then no order of the cells is its own."""
+    return float(np.ptp(weights)) <= EVEN * float(weights.mean())
 
 
 def sinks(weights: npt.NDArray[np.floating]) -> list[tuple[int, int]]:

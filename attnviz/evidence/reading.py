@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attnviz.errors import AttnvizError, ModelError
+from attnviz.errors import AttnvizError, GradientError, ModelError
 from attnviz.network import Seeing
 from attnviz.photo.image import Photo
 
@@ -37,6 +37,7 @@ class Reader:
         asked: with the words given.
         progress: called with the number of photos read, each time some are.
         passes: photos that have been read.
+        lacking: why there is no map by gradient, of a network that could have one.
     """
 
     network: Network
@@ -44,6 +45,7 @@ class Reader:
     asked: Asked
     progress: Callable[[int], None] = lambda passes: None
     passes: int = field(default=0, init=False)
+    lacking: str | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, network: Network, photo: Photo, asked: Asked, words: str, progress: Callable[[int], None]) -> Reader:
@@ -64,20 +66,25 @@ class Reader:
         try:
             self.network.check(asked)
             (found,) = self.network.describe([prepared], asked)
-        except AttnvizError:  # no such map, or no gradient, as of quantised weights
+        except GradientError as error:
+            self.lacking = str(error)
+            return None
+        except AttnvizError:  # no such map
             return None
         return found.joined().weights
 
     def logprobs(self, photos: Iterable[Photo], network: Network | None = None) -> Floats:
         """(n, T): the natural logarithm of each word's probability, given the words before it, for n photos."""
-        rows = [np.asarray(trace.joined().logprobs, np.float64) for trace in self.traces(photos, network)]
-        return np.stack(rows)
+        found = self.traces(photos, network, replace(self.asked, map="attention"))  # of the maps that cost least
+        return np.stack([np.asarray(trace.joined().logprobs, np.float64) for trace in found])
 
-    def traces(self, photos: Iterable[Photo], network: Network | None = None) -> Iterator[Trace]:
-        """The words read over each photo, by another network where one is given."""
-        reader = network or self.network
-        for chunk in seen([reader], photos, self.asked):
-            yield from reader.describe(chunk, self.asked)
+    def traces(
+        self, photos: Iterable[Photo], network: Network | None = None, asked: Asked | None = None
+    ) -> Iterator[Trace]:
+        """The words read over each photo, by another network or asked in another way where such are given."""
+        reader, asked = network or self.network, asked or self.asked
+        for chunk in seen([reader], photos, asked):
+            yield from reader.describe(chunk, asked)
             self.count(len(chunk))
 
     def count(self, photos: int) -> None:

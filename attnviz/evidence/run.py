@@ -117,6 +117,7 @@ class Evidence:
         sinks: cells (row, column) that are strong at nearly every word.
         passes: photos that the network has read for this: the cost.
         settings: how it was tested.
+        lacking: why the map was not compared with one by gradient, of a network that could have one.
     """
 
     trace: Trace
@@ -124,6 +125,7 @@ class Evidence:
     sinks: tuple[tuple[int, int], ...]
     passes: int
     settings: Settings = field(default_factory=Settings)
+    lacking: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -183,7 +185,10 @@ def check(
     random, factors = _dissected(reader, trace, found.whole, settings.seed)
     progress(total[0], total[0])
     steps = trace.steps
-    verdicts = [judge(found.deletion[i], found.insertion[i], related[i], against[i], shifts[i]) for i in range(count)]
+    verdicts = [
+        judge(found.deletion[i], found.insertion[i], related[i], against[i], shifts[i], maps.even(trace.weights[i]))
+        for i in range(count)
+    ]
     return Evidence(
         replace(trace, verdicts=tuple((verdict.kind, verdict.reason) for verdict in verdicts)),
         tuple(
@@ -212,6 +217,7 @@ def check(
         tuple(maps.sinks(trace.weights)),
         reader.passes,
         settings,
+        reader.lacking,
     )
 
 

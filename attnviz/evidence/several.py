@@ -263,7 +263,8 @@ class _Test:
             )
             if curves is None:
                 return found
-            verdict = judge(*curves, found.correlation, found.violation, found.shift)
+            flat = maps.even(self.trace.weights[word])
+            verdict = judge(*curves, found.correlation, found.violation, found.shift, flat)
             return replace(found, deletion=curves[0], insertion=curves[1], verdict=verdict)
 
         words = tuple(scored(word) for word in self.known)

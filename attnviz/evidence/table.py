@@ -41,6 +41,8 @@ def remarks(evidence: Evidence) -> list[str]:
         found.append(f"maps that were there before (correlation of {ALIKE:g} or more): {', '.join(alike)}.")
     if second := _second(evidence):
         found.append(second)
+    if evidence.lacking is not None:
+        found.append(f"not compared with a map by gradient: {evidence.lacking}.")
     random = _randomised(evidence)
     if random:
         found.append(f"agreement with the maps of randomised layers, mean of the words: {random}.")

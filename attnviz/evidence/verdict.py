@@ -59,7 +59,14 @@ class Verdict:
     otherwise: str
 
 
-def judge(deletion: Curve, insertion: Curve, correlation: float | None, violation: float, shift: Shift) -> Verdict:
+def judge(
+    deletion: Curve,
+    insertion: Curve,
+    correlation: float | None,
+    violation: float,
+    shift: Shift,
+    even: bool = False,
+) -> Verdict:
     """The verdict on one word; see the module's docstring and `KINDS`.
 
     Args:
@@ -67,6 +74,7 @@ def judge(deletion: Curve, insertion: Curve, correlation: float | None, violatio
         correlation: of weight and drop over the cells that were left out, None where one of them is constant.
         violation: the share of the weight on cells whose removal raises the word.
         shift: whose evidence the map is like.
+        even: whether the map puts no cell before another; its curves are then of the grid's own order.
     """
     values = np.log(np.maximum([*deletion.values, *insertion.values], _TINY))
     swing = float(np.exp(np.abs(values - values[0]).max()))
@@ -76,6 +84,12 @@ def judge(deletion: Curve, insertion: Curve, correlation: float | None, violatio
             f"its probability is {deletion.values[0]:.2f} in the photo and {deletion.values[-1]:.2f} without it, and "
             f"never changes by a factor of {NEEDED:g} between",
             f"a factor of {NEEDED:g} (it reaches {swing:.2f})",
+        )
+    if even:
+        return Verdict(
+            "undecided",
+            "the map is even, so it says of no cell that the word hangs on it",
+            "a map that puts some cells before others",
         )
     tie = TIE * (max(deletion.random) - min(deletion.random))
     sooner, later = deletion.area <= min(deletion.random) + tie, insertion.area >= max(insertion.random) - tie

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from planted import Planted, lit, peaked, removed
 
-from attnviz.errors import ConfigError, ModelError
+from attnviz.errors import ConfigError, GradientError, ModelError
 from attnviz.evidence import Evidence, Settings, check
 from attnviz.evidence.maps import interference, sinks, without_cells
 from attnviz.evidence.table import remarks
@@ -203,3 +203,43 @@ def test_padding_is_never_removed() -> None:
     weights = np.random.default_rng(0).random((2, 6, 6))
     expected = weights.reshape(2, 3, 2, 3, 2).sum(axis=(2, 4)).reshape(2, 9)
     np.testing.assert_allclose(in_blocks(weights, coarse), expected)
+
+
+def test_an_even_map_is_not_taken_for_the_order_of_the_grid() -> None:
+    """The word hangs on the grid's first cell, so the order of an even map's cells, which is the grid's, looks best."""
+    flat = np.full((1, 4, 4), 1 / 16) * (1 + 1e-6 * np.random.default_rng(0).normal(size=(1, 4, 4)))
+    (word,) = examined([(0, 0)], flat, lit((0, 0))).words
+    assert word.verdict.kind == "undecided"
+    assert "the map is even" in word.verdict.reason
+    (word,) = examined([None], flat, lit((0, 0))).words
+    assert word.verdict.kind == "no photo needed"
+
+
+class Stuck(Planted):
+    """Has a map by gradient in principle, and no gradient."""
+
+    asked: list[str]
+
+    def check(self, asked: Asked) -> None:
+        pass
+
+    def describe(self, prepared: Sequence[Prepared], asked: Asked) -> list[Trace]:
+        self.asked.append(asked.map)
+        if asked.map == "gradient" and self.stuck:
+            raise GradientError("it ends at a wall; leave out --map")
+        return super().describe(prepared, asked)
+
+    stuck = True
+
+
+def test_why_there_is_no_second_map_is_told_and_words_are_read_with_the_map_that_costs_least() -> None:
+    network = Stuck(WORDS, CELLS, peaked(*CELLS))
+    network.asked = []
+    found = check(network, lit(*CELLS), settings=MEAN)
+    assert found.lacking == "it ends at a wall; leave out --map"
+    assert "not compared with a map by gradient: it ends at a wall; leave out --map." in remarks(found)
+    network.stuck, network.asked = False, []
+    found = check(network, lit(*CELLS), Asked(map="gradient"), settings=MEAN)
+    assert found.lacking is None
+    assert network.asked.count("gradient") <= 2
+    assert network.asked.count("attention") > 3

@@ -16,7 +16,7 @@ from attnviz.adapters.hf.quiet import quiet
 from attnviz.adapters.hf.recorder import attention_modules, kernel_of
 from attnviz.adapters.hf.replay import at_rest
 from attnviz.adapters.hf.running import Parts, Run, run
-from attnviz.errors import AttnvizError, ModelError
+from attnviz.errors import AttnvizError, GradientError, ModelError
 from attnviz.network import NOTHING_ASKED, Asked, Prepared, parse_layers
 from attnviz.trace import ImageInfo, Trace
 from attnviz.trace.words import pieces_of
@@ -108,7 +108,7 @@ class HuggingFace:
             raise ModelError(f"{self.name}: there is no {name} to choose in this model; leave it out")
         quantizer = getattr(self.model, "hf_quantizer", None)
         if asked.map != "attention" and not getattr(quantizer, "is_trainable", True):
-            raise ModelError(
+            raise GradientError(
                 f"{self.name}: no gradient flows back through weights quantised as these, and the map by gradient "
                 "needs it; leave out --map, or load the model unquantised"
             )

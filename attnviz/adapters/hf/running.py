@@ -13,7 +13,7 @@ import torch
 from attnviz.adapters.hf.recorder import Recorder
 from attnviz.adapters.hf.replay import Written, positions_left, search, write
 from attnviz.adapters.hf.slopes import SlopeRecorder, flowing
-from attnviz.errors import ModelError, counted
+from attnviz.errors import GradientError, ModelError, counted
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -203,7 +203,7 @@ def _check(parts: Parts, recorder: Recorder, latent: Recorder, steps: int) -> No
             "report the model"
         )
     if isinstance(recorder, SlopeRecorder) and not recorder.stray <= STRAY.get(parts.model.dtype, FINE):
-        raise ModelError(
+        raise GradientError(
             f"what {name} gives is not its weights times its values (by {recorder.stray:.2g} of it), so the weights "
             "have no gradient; leave out --map, and please report the model"
         )

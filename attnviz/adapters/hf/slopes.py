@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from attnviz.adapters.hf.inputs import first_line
 from attnviz.adapters.hf.recorder import Recorder, on_interface
-from attnviz.errors import ModelError
+from attnviz.errors import GradientError
 
 SCALE = 1024.0
 """What log-probabilities are multiplied by, so that half precision does not lose small gradients; a power of two."""
@@ -107,7 +107,8 @@ class SlopeRecorder(Recorder):
             logprob: the natural logarithm of its probability, with its graph, which is freed.
 
         Raises:
-            ModelError: no gradient comes from it back to the attention, or there is no such head.
+            GradientError: no gradient comes from it back to the attention.
+        ModelError: there is no such head.
         """
         calls, self._calls = self._calls, []
         found = _gradients(logprob, [call.source for call in calls])
@@ -132,7 +133,7 @@ def flowing(model: nn.Module, writer: nn.Module) -> Iterator[None]:
     """Gradients flow inside the forward calls of the module that writes, and nowhere else; parameters take none.
 
     Raises:
-        ModelError: inside, where a module gives tensors without a gradient for some that have one.
+        GradientError: inside, where a module gives tensors without a gradient for some that have one.
     """
     with ExitStack() as undo:
         undo.enter_context(torch.inference_mode(False))
@@ -161,7 +162,7 @@ def flowing(model: nn.Module, writer: nn.Module) -> Iterator[None]:
 
 
 def _gradients(logprob: Tensor, sources: Sequence[Tensor]) -> Sequence[Tensor]:
-    """SCALE times the gradients of a number. Raises ModelError where there are none."""
+    """SCALE times the gradients of a number. Raises GradientError where there are none."""
     with warnings.catch_warnings(record=True) as said:
         # Of a kernel that has no gradient torch says so, and goes on as if nothing had gone through it.
         warnings.filterwarnings("always", message=_NO_KERNEL.pattern)
@@ -194,7 +195,7 @@ def _cut(kept: Any) -> Any:
 
 
 def _watch(module: nn.Module, args: Any, output: Any) -> None:
-    """Raises ModelError where a gradient ends: what else goes past the module would pass for all of it."""
+    """Raises GradientError where a gradient ends: what else goes past the module would pass for all of it."""
     given = any(isinstance(value, Tensor) and value.requires_grad for value in args)
     if given and torch.is_grad_enabled() and isinstance(output, Tensor) and not output.requires_grad:
         raise _stuck(f"it ends at {type(module).__name__}")
@@ -211,8 +212,8 @@ def _seed(module: nn.Module, args: Any, kwargs: Any) -> Any:
     return bound.args, bound.kwargs
 
 
-def _stuck(why: str) -> ModelError:
-    return ModelError(
+def _stuck(why: str) -> GradientError:
+    return GradientError(
         f"no gradient flows back through this model, and the map by gradient needs it ({why}); leave out --map, or "
         "load the model for training, not quantised"
     )
