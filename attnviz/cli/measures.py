@@ -10,6 +10,8 @@ from attnviz.cli.tables import print_table
 from attnviz.errors import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from attnviz.evaluate import Figure, Report
 
 MEASURES = ("correctness", "pointing", "pointing alone", "iou", "box accuracy")
@@ -47,9 +49,25 @@ def print_measures(report: Report) -> None:
         click.echo(
             f"\nobject words of its own captions, {counted(report.classes, 'class', 'classes')}: {', '.join(f1)}"
         )
+    _print_bias(report.bias)
     if told := report.calibration:
         before = f"{told['uncalibrated error']:.3f} before its temperature of {told['temperature']:g}"
         click.echo(f"\ncalibration error {told['error']:.3f} ({before}; {told['words']:.0f} words)")
+
+
+def _print_bias(found: Mapping[str, Mapping[str, float]]) -> None:
+    """How people and colours are called in its own captions."""
+    lines = []
+    for who, other in (("women", "men"), ("men", "women")):
+        if who in found:
+            photos, theirs, others = (found[who][key] for key in ("photos", "their", "other"))
+            told = f"{theirs:.0%} are said to show {who}, {others:.0%} {other}"
+            lines.append(f"of {counted(int(photos), 'photo')} of {who} {told}")
+    if "colours" in found:
+        words = counted(int(found["colours"]["words"]), "colour word")
+        lines.append(f"of {words} {found['colours']['right']:.0%} are right")
+    if lines:
+        click.echo("\n" + "\n".join(lines))
 
 
 def _print_categories(report: Report, measures: list[str]) -> None:

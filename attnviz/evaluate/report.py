@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnviz.errors import DataError
+from attnviz.evaluate.bias import bias
 from attnviz.evaluate.calibration import Calibration
 from attnviz.evaluate.captions import bleu, bleu_intervals, words_of
 from attnviz.evaluate.grounded import Classes, Grounded
@@ -40,6 +41,7 @@ class Report:
         calibration: `error`, the expected calibration error of a word's probability in [0, 1], the same before the
             network's `temperature` (`uncalibrated error`), and over how many `words`, see `calibration.expected_error`;
             empty for a network that does not tell (`Guesser`).
+        bias: what the captions say of women, of men and of colours, beside what people said, see `bias.bias`.
         captions: photo -> the caption written.
         mode: None of a network that has no such thing.
         beam: None where the network does not tell.
@@ -67,6 +69,7 @@ class Report:
     localization: dict[str, dict[str, float]]
     objects: dict[str, float | str]
     calibration: dict[str, float]
+    bias: dict[str, dict[str, float]]
     captions: dict[str, str]
     unread: int = 0
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -139,6 +142,7 @@ def evaluate(
         localization=readings.localization(),
         objects=score(*things),
         calibration=calibration.result(),
+        bias=bias(said, given),
         captions={name: " ".join(words) for name, words in written.items()},
         unread=readings.unread,
         intervals=bleu_intervals(said, given) | intervals(*things),
