@@ -31,6 +31,7 @@ CELLS = ("dot", "general", "concat")  # the modes whose weights are the cells' o
 
 # Where things are, drawn around them by hand: (y0, x0, y1, x1) in fractions of the upright photo.
 TWO_DOGS = [[0.22, 0.30, 0.48, 0.54], [0.43, 0.45, 0.68, 0.68]]
+BEAR = [[0.30, 0.22, 0.78, 0.86]]
 HORSES = [[0.28, 0.10, 0.85, 0.90]]
 SHEEP = [[0.10, 0.22, 0.92, 0.70]]
 
@@ -136,6 +137,24 @@ def test_a_map_is_a_shape_and_not_a_spot(model: Captioner) -> None:
     heaviest = np.sort(trace.weights[trace.tokens.index("dog")], axis=None)[::-1].cumsum()
     # The dog covers some 65 of the 256 cells; without `box_spread`, half of the weight lay in two to seven of 196.
     assert (heaviest < 0.5).sum() + 1 >= 10
+
+
+def test_the_first_picture_of_the_readme_is_right() -> None:
+    """The README shows it, and says where the heat lies."""
+    model = load_captioner("flickr8k", "concat", device="cpu")
+    (trace,) = attnviz.explain(model, SAMPLES / "polar-bear.jpg")
+    assert trace.caption == "a white bear in the snow"
+    assert not trace.summary()["notes"]
+    assert min(mass(trace, word, BEAR) for word in ("white", "bear")) > 0.8
+    assert mass(trace, "snow", BEAR) < 0.5
+
+
+def test_all_say_what_they_do_not_know(model: Captioner) -> None:
+    """A temperature above 1, since they are too sure of themselves, and a note on a picture that is no photo."""
+    assert 1 < model.temperature < 1.5
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    (strange,) = attnviz.explain(model, noise, text="a dog")
+    assert any("unlike what the model was trained on" in note for note in strange.summary()["notes"])
 
 
 def test_the_card_names_data_and_figures() -> None:

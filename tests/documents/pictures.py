@@ -53,7 +53,7 @@ def shoot(page: Path, target: Path, height: int) -> None:
 
 
 def overview(work: Path, target: Path) -> None:
-    attnviz("render", SAMPLES / "dog.jpg", "-o", work / "overview.png")
+    attnviz("render", SAMPLES / "polar-bear.jpg", "-o", work / "overview.png")
     shrink(work / "overview.png", target, 1200)
 
 
