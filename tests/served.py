@@ -17,12 +17,13 @@ MODES = ("concat", "general", "dot")
 
 @dataclass
 class Service:
-    """A server: its parts, a client, and what it told of errors that nobody foresaw."""
+    """A server: its parts, a client, the errors it told of that nobody foresaw, and the photos that backbones saw."""
 
     app: Any
     client: Any
     told: list[BaseException]
     loaded: list[tuple[str, str | None]] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
 
     def post(self, path: str = "explain", data: bytes | None = None, headers: Any = None, **params: Any) -> Any:
         """An answer to a photo as the body."""
@@ -41,17 +42,18 @@ def serve(settings: Any = None, load: Any = None) -> Service:
     from attnviz.serve import App, Networks, Offer, Settings, make_app
 
     loaded: list[tuple[str, str | None]] = []
+    seen: list[int] = []
 
     def tiny(model: str, mode: str | None) -> Any:
         loaded.append((model, mode))
-        return Captioner.tiny(mode or "concat", seed=1 if model == "second" else 0)
+        return watched(Captioner.tiny(mode or "concat", seed=1 if model == "second" else 0), seen)
 
     told: list[BaseException] = []
     networks = Networks([Offer("tiny", "first", MODES), Offer("other", "second")], load or tiny)
     app = App(networks, settings or Settings(), told.append)
     app.line.start()
     client = starlette.TestClient(make_app(app), base_url="http://localhost")
-    return Service(app, client, told, loaded)
+    return Service(app, client, told, loaded, seen)
 
 
 def jpeg(seed: int, size: tuple[int, int] = (48, 64)) -> bytes:
@@ -60,6 +62,12 @@ def jpeg(seed: int, size: tuple[int, int] = (48, 64)) -> bytes:
     out = io.BytesIO()
     Image.fromarray(low).resize(size[::-1]).save(out, "JPEG", quality=90)
     return out.getvalue()
+
+
+def watched(network: Any, seen: list[int]) -> Any:
+    """The network; a 1 is added to `seen` for each photo that its backbone looks at."""
+    network.backbone.register_forward_hook(lambda *_: seen.append(1))
+    return network
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnviz.errors import ModelError
-from attnviz.network import Layered
+from attnviz.network import Layered, Seeing
 from attnviz.serve.asks import Source
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Networks:
         self.offers = tuple(offers)
         self._load = load
         self._loaded: dict[Source, Network] = {}
+        self._eyes: dict[Source, Hashable] = {}
         self.error: str | None = None
 
     @property
@@ -76,8 +77,14 @@ class Networks:
         """A network, loaded where it is not there yet. Raises ModelError. For the worker alone."""
         if source not in self._loaded:
             (offer,) = (offer for offer in self.offers if offer.name == source.model)
-            self._loaded[source] = self._load(offer.model, source.mode)
+            network = self._load(offer.model, source.mode)
+            self._eyes[source] = network.eyes() if isinstance(network, Seeing) else source
+            self._loaded[source] = network
         return self._loaded[source]
+
+    def eyes(self, source: Source) -> Hashable:
+        """What a loaded network sees with: equal for those that see alike."""
+        return self._eyes[source]
 
     def to_dict(self) -> list[dict[str, Any]]:
         """What there is to choose, JSON-ready."""

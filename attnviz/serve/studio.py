@@ -165,7 +165,7 @@ class Desk:
         return source, replace(asked, beam=None, hard=None, seed=0)
 
     def _prepared(self, source: Source, network: Network, asked: Asked) -> Prepared:
-        some, key = self.kept.prepared, (source, replace(asked, text=None, beam=None))
+        some, key = self.kept.prepared, (self._studio.networks.eyes(source), replace(asked, text=None, beam=None))
         if key not in some:
             prepared = network.prepare(self.photo, asked)
             remember(some, key, network.see([prepared])[0] if isinstance(network, Seeing) else prepared, MOST_PREPARED)

@@ -91,27 +91,19 @@ def test_a_form_is_as_good_as_a_body(service: Service, upload: bytes) -> None:
     assert form.json() == plain
 
 
-def test_of_a_kept_photo_the_decoder_alone_works(
-    service: Service, upload: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoded: list[int] = []
-    encode = Captioner.encode
-
-    def counted(self: Captioner, pixels: Any) -> Any:
-        encoded.append(len(pixels))
-        return encode(self, pixels)
-
-    monkeypatch.setattr(Captioner, "encode", counted)
+def test_a_photo_is_looked_at_once(service: Service, upload: bytes) -> None:
+    """Whatever is asked about it, and by whichever networks that see alike."""
     key = service.post("explain", upload).json()["photo"]
-    assert encoded == [1]
+    assert service.seen == [1]
     for text in ("a dog", "grass", "a cat runs"):
         found = service.post("explain", photo=key, text=text).json()
         assert np.array_equal(np.array(found["weights"], np.float32), expected(upload, text=text).weights)
-        encoded[1:] = []  # of what is expected
     assert service.post("explain", upload, text="on").status_code == 200  # the same bytes are the same photo
-    assert encoded == [1]
-    service.post("explain", photo=key, mode="dot")
-    assert encoded == [1, 1]  # another network
+    assert service.seen == [1]
+    service.post("explain", photo=key, model="other")
+    assert service.seen == [1, 1]  # of other weights
+    found = service.post("explain", photo=key, mode="general", text="a dog").json()
+    assert np.array_equal(np.array(found["weights"], np.float32), expected(upload, "general", text="a dog").weights)
 
 
 def test_networks_side_by_side_read_the_words_of_the_first(service: Service, upload: bytes) -> None:

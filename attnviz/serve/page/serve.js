@@ -2,44 +2,43 @@
 
 function el(id) { return document.getElementById(id); }
 
-const page = { photo: null, key: null, picture: null, text: null, running: null, status: null };
+const page = { photo: null, key: null, picture: null, text: null, running: null, testing: null, status: null };
 const results = new Results();
 const choices = new Choices(() => { if (page.photo) explore(); });
 
 function say(id, text) {
   el(id).textContent = text;
-  if (id === "trouble") el(id).hidden = !text;
+  if (id === "trouble") el("alarm").hidden = !text;
 }
 
 const STATES = {
   sending: () => "Sending the photo …",
   loading: () => "Loading the network; the photo comes next …",
   waiting: ({ ahead }) => (ahead ? `Waiting; ${ahead} before this one …` : "Waiting …"),
-  working: ({ done, total }) => (total ? `${done} of ${total} …` : "Looking …"),
+  working: () => "Looking …",
+  drawing: () => "Drawing …",
 };
 
 function progress(line) {
   el("progress").hidden = line === null;
-  if (line === null) return;
-  const text = STATES[line.state](line);
+  const text = line === null ? "" : STATES[line.state](line);
   if (el("doing").textContent !== text) say("doing", text);
-  if (line.total) { el("gauge").max = line.total; el("gauge").value = line.done; } else el("gauge").removeAttribute("value");
 }
 
 // Runs one question at a time; a newer one takes the place of the one before.
-async function run(question) {
+async function run(question, first) {
   page.running?.abort();
   const mine = page.running = new AbortController();
   say("trouble", "");
-  const late = setTimeout(() => progress({ state: page.key ? "working" : "sending" }), 120);
-  el("room").classList.add("old");
+  say("state", "");
+  const late = setTimeout(() => progress({ state: first }), 120);  // what is quicker needs no word
   try {
     await question(mine.signal, (line) => { clearTimeout(late); if (page.running === mine) progress(line); });
   } catch (error) {
     if (page.running === mine && error.name !== "AbortError") fail(error);
   } finally {
     clearTimeout(late);
-    if (page.running === mine) { page.running = null; progress(null); el("room").classList.remove("old"); }
+    if (page.running === mine) { page.running = null; progress(null); }
   }
 }
 
@@ -48,64 +47,87 @@ function fail(error) {
   if (error.status === 0) watch();
 }
 
+// What is asked now.
+const question = () => ({ ...choices.params, text: page.text });
+
 // Asks about the photo; sends it again where the server no longer has it.
 async function ask(path, params, signal, told) {
-  const own = { params: { ...choices.params, text: page.text, ...params }, photo: page.photo, signal };
+  const photo = page.photo, own = { params, photo, signal };
   try {
     return await follow(path, { ...own, key: page.key }, told);
   } catch (error) {
-    if (error.status !== 404 || !page.key) throw error;
+    if (error.status !== 404 || !page.key || photo !== page.photo) throw error;
     page.key = null;
     return follow(path, own, told);
   }
 }
 
 function explore() {
+  el("room").classList.add("old");
   return run(async (signal, told) => {
-    const found = await ask("explore", { picture: !page.picture }, signal, told);
-    page.key = found.photo;
-    page.picture = found.picture ?? page.picture;
-    await results.show({ ...found, picture: page.picture }, page.text !== null);
-    for (const id of ["query", "choices", "take"]) el(id).hidden = false;
-    document.body.classList.add("busy");
-    const judged = found.explorer.rows[0].verdicts !== null;
-    el("report").hidden = !judged;
-    say("tested", judged ? "Each word's verdict stands beside the photo." : "");
-    document.documentElement.dataset.answer = String(Number(document.documentElement.dataset.answer || 0) + 1);
+    await shown(await ask("explore", { ...question(), picture: !page.picture }, signal, told));
     status();  // there may be layers to choose now
-  });
+  }, page.key ? "working" : "sending").finally(() => { if (!page.running) el("room").classList.remove("old"); });
+}
+
+async function shown(found) {
+  page.key = found.photo;
+  page.picture = found.picture ?? page.picture;
+  await results.show({ ...found, picture: page.picture }, page.text !== null);
+  for (const id of ["query", "choices", "take"]) el(id).hidden = false;
+  el("own").hidden = page.text === null;
+  document.body.classList.add("busy");
+  const judged = found.explorer.rows[0].verdicts !== null;
+  el("report").hidden = !judged;
+  if (!page.testing) say("tested", judged ? "Each word's verdict stands beside the photo." : "");
+  document.documentElement.dataset.answer = String(Number(document.documentElement.dataset.answer || 0) + 1);
 }
 
 function open(file) {
   const most = page.status?.most_bytes;
   if (most && file.size > most) { say("trouble", `${file.name}: is larger than ${Math.round(most / 2 ** 20)} MiB; make it smaller`); return; }
+  page.testing?.abort();
   Object.assign(page, { photo: file, key: null, picture: null, text: null });
   el("words").value = "";
   explore();
 }
 
 function fetchFile(format) {
-  return run(async (signal, told) => {
-    told({ state: "working" });
-    const params = { ...choices.params, text: page.text, ...results.look, format };
-    const asked = { params, photo: page.photo, accept: "*/*", signal };
+  return run(async (signal) => {
+    const asked = { params: { ...question(), ...results.look, format }, photo: page.photo, accept: "*/*", signal };
     let response = await send("draw", { ...asked, key: page.key });
     if (response.status === 404) { page.key = null; response = await send("draw", asked); }
     if (!response.ok) throw await refusal(response);
     await keep(response);
-  });
+  }, "drawing");
 }
 
-function test() {
-  return run(async (signal, told) => {
-    await ask("check", {}, signal, told);
-    const found = await ask("explore", { picture: false }, signal, told);
-    page.key = found.photo;
-    await results.show({ ...found, picture: page.picture }, page.text !== null);
-    el("report").hidden = false;
-    say("tested", "Each word's verdict stands beside the photo.");
+// Tests go on beside other questions about the photo.
+async function test() {
+  const mine = page.testing = new AbortController(), { photo } = page, asked = question();
+  for (const id of ["test", "tested"]) el(id).hidden = true;
+  el("testing").hidden = false;
+  say("trouble", "");
+  say("count", "");
+  try {
+    await ask("check", asked, mine.signal, ({ state, done, total, ahead }) => {
+      if (state === "working" && total) Object.assign(el("gauge"), { max: total, value: done }); else el("gauge").removeAttribute("value");
+      say("count", state === "working" && total ? `${done} of ${total}` : ahead ? `after ${ahead} others` : "");
+    });
+    if (photo !== page.photo) return;
+    const same = JSON.stringify(asked) === JSON.stringify(question());
+    if (same && !page.running) await shown(await ask("explore", { ...asked, picture: !page.picture }, mine.signal, () => {}));
+    say("tested", same ? "Each word's verdict stands beside the photo." : "The words asked for before are tested.");
     document.documentElement.dataset.tested = "yes";
-  });
+  } catch (error) {
+    if (error.name !== "AbortError") fail(error);
+  } finally {
+    if (page.testing === mine) {
+      page.testing = null;
+      for (const id of ["test", "tested"]) el(id).hidden = false;
+      el("testing").hidden = true;
+    }
+  }
 }
 
 async function status() {
@@ -125,7 +147,7 @@ async function watch() {
     try {
       const { ready, error } = await status();
       if (el("trouble").textContent === GONE) say("trouble", "");
-      say("state", error ?? (ready ? "" : "The network is loading; a photo can be given already."));
+      say("state", error ?? (ready || page.running ? "" : "The network is loading; a photo can be given already."));
       if (ready || error) break;
     } catch (error) {
       say("state", "");
@@ -145,6 +167,8 @@ el("query").addEventListener("submit", (event) => {
 });
 el("own").addEventListener("click", () => { el("words").value = ""; page.text = null; explore(); });
 el("cancel").addEventListener("click", () => { page.running?.abort(); page.running = null; progress(null); el("room").classList.remove("old"); });
+el("stop").addEventListener("click", () => page.testing?.abort());
+el("dismiss").addEventListener("click", () => say("trouble", ""));
 el("take").addEventListener("click", (event) => { const { format } = event.target.dataset; if (format) fetchFile(format); });
 el("test").addEventListener("click", test);
 watch();
