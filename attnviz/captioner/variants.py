@@ -8,7 +8,7 @@ are random does not tell of the weights. Wiegreffe and Pinter 2019, "Attention i
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,14 +36,14 @@ def randomised(model: Captioner, seed: int = 0, coarse: bool = False) -> Iterato
         coarse: takes the backbone as one layer.
 
     Yields:
-        (layer, network): a copy that shares the backbone with `model` until its turn comes.
+        (layer, network): a copy that shares with `model` the layers whose turn has not come.
     """
     fresh, generator = model, torch.Generator().manual_seed(seed)
     for number, (name, modules) in enumerate(_layers(model, coarse)):
         if not any(True for module in modules for _ in module.parameters()):
             continue
-        fresh = copy.deepcopy(fresh) if name.startswith(ENCODER) else _copy(fresh)
-        _, own = list(_layers(fresh, coarse))[number]
+        fresh = _copy(fresh, list(_layers(fresh, coarse))[number][1])
+        own = list(_layers(fresh, coarse))[number][1]
         with torch.no_grad():
             for tensor in (parameter for module in own for parameter in module.parameters()):
                 order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
@@ -53,14 +53,14 @@ def randomised(model: Captioner, seed: int = 0, coarse: bool = False) -> Iterato
 
 def unfocused(model: Captioner) -> Captioner:
     """A copy of `model` whose attention is uniform: over the cells, or over the channels of a channel mode."""
-    fresh = _copy(model)
+    fresh = _copy(model, [model.decoder.attention])
     fresh.decoder.attention = Uniform(fresh.decoder.attention).eval()  # type: ignore[assignment]
     return fresh
 
 
 def random_attention(model: Captioner, seed: int = 0) -> Captioner:
     """A copy of `model`, its attention's parameters drawn anew; `dot` and `channel-dot` have none, so it is equal."""
-    fresh = _copy(model)
+    fresh = _copy(model, [model.decoder.attention])
     state = torch.get_rng_state()
     torch.manual_seed(seed)
     fresh.decoder.attention = fresh.decoder.attention.anew().eval().requires_grad_(False)
@@ -89,9 +89,11 @@ def _alike(weights: Tensor) -> tuple[Tensor, Tensor]:
     return torch.full_like(weights, 1 / weights.shape[-1]), weights.new_full(weights.shape[:-1], torch.inf)
 
 
-def _copy(model: Captioner) -> Captioner:
-    """A copy of all but the backbone, which both have."""
-    return copy.deepcopy(model, {id(model.backbone): model.backbone})
+def _copy(model: Captioner, parts: Iterable[nn.Module]) -> Captioner:
+    """A copy of `model` that has `parts` of its own, and shares the others with it."""
+    own = {id(module) for part in parts for module in part.modules()}
+    shared = [one for one in model.modules() if not any(id(inner) in own for inner in one.modules())]
+    return copy.deepcopy(model, {id(one): one for one in (*shared, model.vocabulary)})
 
 
 def _layers(model: Captioner, coarse: bool) -> Iterator[tuple[str, list[nn.Module]]]:

@@ -83,6 +83,13 @@ def test_copies_share_the_backbone_until_its_turn_comes(mode: str, layers: int) 
     assert network.unfocused().backbone is network.backbone
     assert len({other.fingerprint() for other in found.values()} | {before}) == layers + 1
     assert network.fingerprint() == before
+    kept = {name for name, _ in network.named_parameters()}
+    for name, other in [("attention", network.unfocused()), *found.items()]:
+        mine, theirs = dict(network.named_parameters()), dict(other.named_parameters())
+        shared = {key for key in kept & set(theirs) if mine[key] is theirs[key]}
+        # The language LSTM comes after the attention: nobody copies it.
+        assert {key for key in kept if key.startswith("decoder.speak")} <= shared
+        assert bool({key for key in kept if key.startswith("fuse")} & shared) == (name not in ("fuse", "encoder"))
     fine = list(network.randomised(seed=1))
     assert len(fine) > layers
     assert fine[-1][1].eyes() != eyes
