@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -105,11 +106,20 @@ def together(readers: Sequence[Reader], photos: Iterable[Photo]) -> list[Floats]
 
 
 def seen(networks: Sequence[Network], photos: Iterable[Photo], asked: Asked) -> Iterator[list[Prepared]]:
-    """Photos as any of the networks may describe them, which have equal eyes where they are several, in batches."""
+    """Photos as any of the networks may describe them, which have equal eyes where they are several, in batches.
+
+    While a batch is seen and read, the next one is made and prepared on a thread of its own.
+    """
     first, source = networks[0], iter(photos)
-    while chunk := list(islice(source, BATCH)):
-        prepared = [first.prepare(photo, asked) for photo in chunk]
-        yield first.see(prepared) if isinstance(first, Seeing) else prepared
+
+    def some() -> list[Prepared]:
+        return [first.prepare(photo, asked) for photo in islice(source, BATCH)]
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(some)
+        while prepared := ahead.result():
+            ahead = pool.submit(some)
+            yield first.see(prepared) if isinstance(first, Seeing) else prepared
 
 
 def _enough(network: Network, photo: Photo, asked: Asked) -> Photo:
