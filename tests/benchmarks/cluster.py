@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from batch import CORES, ROOT, bind, fill
+from batch import CORES, ROOT, SIZE, bind, fill
 from PIL import Image
 
 LISTED = (1_000, 100_000)
@@ -162,43 +162,58 @@ def stub(folder: Path, photos: str, some: int) -> dict[str, Any]:
 
 
 def costs(photos: int) -> None:
-    """CPU time of a photo by stage, on one core: process time, which a busy machine changes little."""
+    """CPU time of a photo by stage, on one core: process time, which a busy machine changes less than the clock."""
     import torch
 
     from attnviz import load_model
-    from attnviz.batch.jobs import Job
-    from attnviz.batch.outs import Folder
-    from attnviz.batch.worker import answered
     from attnviz.network import Asked
     from attnviz.photo.image import load
-    from attnviz.render.drawing import FORMATS
     from attnviz.render.pictures import resized
 
     torch.set_num_threads(1)
     model, asked = load_model(device="cpu"), Asked()
-    spent: dict[str, list[float]] = {"reading": [], "network": [], "drawing": [], "placing": []}
+    spent: dict[str, list[float]] = {"reading": [], "network": []}
+    drawn = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(folder / "photos", range(photos))
-        for number, path in enumerate(sorted((folder / "photos").iterdir())):
+        for path in sorted((folder / "photos").iterdir()):
             marks = [time.process_time()]
             photo = load(path.read_bytes(), name=path.name)
             prepared, pixels = model.prepare(photo, asked), resized(photo.pixels, 1280)
             marks.append(time.process_time())
             (trace,) = model.describe([prepared], asked)
             marks.append(time.process_time())
-            answer = answered(Job((trace,), pixels, path.name, folder / f"{number}", FORMATS, {}))
-            marks.append(time.process_time())
-            Folder(folder / "out").place(folder / f"{number}", path.name, answer.files)
-            marks.append(time.process_time())
+            drawn.append((trace, pixels, path.name))
             for stage, (before, after) in zip(spent, itertools.pairwise(marks), strict=True):
                 spent[stage].append(after - before)
-        size = sum(path.stat().st_size for path in (folder / "out").rglob("*") if path.is_file()) / photos
-        files = sum(path.is_file() for path in (folder / "out").rglob("*")) / photos
-    print(ROW.format(f"{photos} photos of 640x427", "CPU ms", ""))
-    for stage, found in spent.items():
-        print(ROW.format(stage, f"{statistics.median(found) * 1e3:.1f}", ""))
-    print(ROW.format("results of a photo", f"{size / 1e6:.2f} MB", f"{files:.1f} files"))
+        print(ROW.format(f"{photos} photos of {SIZE[1]}x{SIZE[0]}, load {os.getloadavg()[0]:.0f}", "CPU ms", "results"))
+        for stage, found in spent.items():
+            print(ROW.format(stage, f"{statistics.median(found) * 1e3:.1f}", ""))
+        for formats in (("png", "gif", "overview"), ("overview",), ()):
+            draw_all(folder / "-".join(["out", *formats]), formats, drawn)
+
+
+def draw_all(out: Path, formats: tuple[str, ...], drawn: list[Any]) -> None:
+    """Prints what drawing and placing take, and what they leave."""
+    from attnviz.batch.jobs import Job
+    from attnviz.batch.outs import Folder
+    from attnviz.batch.worker import answered
+
+    drawing, placing = [], []
+    out.mkdir()
+    for trace, pixels, name in drawn:
+        start = time.process_time()
+        answer = answered(Job((trace,), pixels, name, out / ".staged", formats, {}))
+        middle = time.process_time()
+        Folder(out).place(out / ".staged", name, answer.files)
+        drawing.append(middle - start)
+        placing.append(time.process_time() - middle)
+    files = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
+    left = f"{sum(files) / len(drawn) / 1e6:.2f} MB"
+    told = ",".join(formats) or "the trace alone"
+    print(ROW.format(f"drawing {told}", f"{statistics.median(drawing) * 1e3:.1f}", left))
+    print(ROW.format("placing", f"{statistics.median(placing) * 1e3:.1f}", f"{len(files) / len(drawn):.0f} files"))
 
 
 def main() -> None:

@@ -53,7 +53,11 @@ class Cluster:
         dashboard, self._joined = join()
         self.remarks: Sequence[str] = (f"the cluster's dashboard is {dashboard}",) if dashboard else ()
         self._ray = ray()
-        self._check()
+        try:
+            self._check()
+        except ClusterError:
+            self.close()
+            raise
 
     def _check(self) -> None:
         """Raises ClusterError where no worker would ever be started."""
