@@ -35,6 +35,9 @@ Run = Callable[..., Any]
 
 OPTIONS: dict[str, Any] = {"beam": 1, "size": 48, "formats": ("png",), "text": "a dog"}
 FLAGS = ("--beam", "1", "--size", "48", "-f", "png", "--text", "a dog")
+COUNT = int(os.environ.get("CLUSTER_PHOTOS", "30"))
+"""Photos that are good; with CLUSTER_PHOTOS=488 there are 500, a dozen of them bad."""
+BAD = 3 if COUNT < 100 else 12
 STORE = 100 * 2**20  # bytes for photos under way, of each node
 
 
@@ -105,8 +108,8 @@ def nodes(bucket: dict[str, Any]) -> Iterator[Nodes]:
 
 @pytest.fixture
 def folder(tmp_path: Path, photos: Make) -> Path:
-    made = photos(tmp_path / "photos", [f"t{number % 3}/{number:02d}.jpg" for number in range(30)])
-    for number in range(3):
+    made = photos(tmp_path / "photos", [f"t{number % 3}/{number:03d}.jpg" for number in range(COUNT)])
+    for number in range(BAD):
         (made / f"bad-{number}.jpg").write_bytes(b"no photo" * number)
     return made
 
@@ -132,20 +135,20 @@ def test_workers_and_nodes_may_be_lost(
 
     def progress(now: Any) -> None:
         finished = now.done + now.failed
-        if finished >= 4 and not lost:
+        if finished >= COUNT // 8 and not lost:
             lost.append("worker")
             for worker in nodes.workers("Describer")[:1]:
                 os.kill(worker, signal.SIGKILL)
-        if finished >= 12 and len(lost) == 1:
+        if finished >= COUNT // 3 and len(lost) == 1:
             lost.append("node")
             nodes.lose_node()
 
     outcome = run(
         opening(checkpoint), folder, tmp_path / "there", report=True, engine="ray", progress=progress, **OPTIONS
     )
-    assert counts(outcome) == (30, 3, 0)
+    assert counts(outcome) == (COUNT, BAD, 0)
     assert lost == ["worker", "node"]
-    assert set(outcome.failures) == {f"bad-{number}.jpg" for number in range(3)}
+    assert set(outcome.failures) == {f"bad-{number}.jpg" for number in range(BAD)}
     assert tree(tmp_path / "there") == tree(tmp_path / "here")
 
 
@@ -175,11 +178,11 @@ def test_a_driver_that_is_killed_is_taken_up_again(
     first.kill()
     first.communicate()
     again = start(*command, "--json")
-    printed, said = again.communicate(timeout=300)
+    printed, said = again.communicate(timeout=300 + COUNT)
     assert again.returncode == 1, said
     told = json.loads(printed)
-    assert told["done"] + told["skipped"] == 30
-    assert (told["failed"], told["left"]) == (3, 0)
+    assert told["done"] + told["skipped"] == COUNT
+    assert (told["failed"], told["left"]) == (BAD, 0)
     assert told["skipped"] >= 2
     assert not re.search("Traceback|Warning|ray log level", said), said
     run(opening(checkpoint), folder, tmp_path / "here", threads=1, **OPTIONS)
@@ -199,7 +202,7 @@ def test_a_bucket_that_fails_now_and_then(
     bucket["fault"] = {17: "busy", 23: "cut", 29: "lost"}
     outcome = run(opening(checkpoint), "s3://cluster/photos", "s3://cluster/out", engine="ray", **OPTIONS)
     bucket["fault"] = None
-    assert counts(outcome) == (30, 3, 0)
+    assert counts(outcome) == (COUNT, BAD, 0)
     assert set(bucket["met"]) == {"busy", "cut", "lost"}
     run(opening(checkpoint), folder, tmp_path / "here", threads=1, **OPTIONS)
     here = {name: data for name, data in tree(tmp_path / "here").items() if data is not None}

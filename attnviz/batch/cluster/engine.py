@@ -134,19 +134,19 @@ class Cluster:
     def _dataset(self, task: Task, photos: Sequence[Listed], numbers: np.ndarray[Any, Any], block: int) -> Any:
         """The photos with all stages behind them; nothing is done before it is asked for."""
         import pyarrow as pa
-        from ray.data import ActorPoolStrategy, DataContext, from_arrow
+        from ray.data import ActorPoolStrategy, DataContext, from_arrow_refs
 
         context = DataContext.get_current()
         context.max_errored_blocks = -1  # what a lost worker took with it is seen by what is missing
-        tables = []
+        blocks = []  # in Ray's store at once: this process does not keep them
         for start in range(0, len(numbers), block):
             part = numbers[start : start + block]
             packed = [pickle.dumps(photos[number], protocol=5) for number in part]
-            tables.append(pa.table({"number": part, "photo": packed}))
-        workers = min(self._count(), len(tables))
+            blocks.append(self._ray.put(pa.table({"number": part, "photo": packed})))
+        workers = min(self._count(), len(blocks))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how retries are set is to change; pyproject.toml says up to which version
-            described = from_arrow(tables).map_batches(
+            described = from_arrow_refs(blocks).map_batches(
                 Describer,
                 fn_constructor_args=(task,),
                 batch_size=None,
@@ -180,10 +180,10 @@ def told(error: BaseException) -> AttnvizError:
     cause = getattr(error, "cause", None)
     while isinstance(cause, BaseException) and getattr(cause, "cause", None) is not None:
         cause = cause.cause  # type: ignore[attr-defined]
-    if isinstance(cause, ModuleNotFoundError):
-        return ClusterError(f"the cluster's workers lack a package ({cause}); install attnviz and the model's on all")
     if isinstance(cause, AttnvizError | ConfigError):
         return ClusterError(str(cause))
     lines = [line.strip() for line in str(cause or error).splitlines() if line.strip()]
     last = one_line(lines[-1] if lines else "")[:300]
+    if "No module named" in last:
+        return ClusterError(f"the cluster lacks a package ({last}); install attnviz and the model's on all nodes")
     return ClusterError(f"the cluster failed: {type(cause or error).__name__}: {last}")
