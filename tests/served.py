@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,33 @@ def watched(network: Any, seen: list[int]) -> Any:
     """The network; a 1 is added to `seen` for each photo that its backbone looks at."""
     network.backbone.register_forward_hook(lambda *_: seen.append(1))
     return network
+
+
+class Listening:
+    """A server in a thread, of tiny networks; counts the photos that their backbones look at."""
+
+    def __init__(self, port: int = 0, **settings: Any) -> None:
+        pytest.importorskip("uvicorn", reason="attnviz[serve] is not installed")
+        from attnviz.serve import Address, Networks, Offer, Server, Settings
+
+        self.seen: list[int] = []
+        self.told: list[BaseException] = []
+        networks = Networks([Offer("tiny", "first", MODES), Offer("other", "second")], self._load)
+        self.server = Server(networks, Settings(**settings), Address("127.0.0.1", port), self.told.append)
+        self._thread = threading.Thread(target=self.server.run, daemon=True)
+        self._thread.start()
+        self.url = self.server.address.url()
+
+    def _load(self, model: str, mode: str | None) -> Any:
+        from attnviz.captioner import Captioner
+
+        return watched(Captioner.tiny(mode or "concat", seed=1 if model == "second" else 0), self.seen)
+
+    def stop(self) -> None:
+        self.server.stop()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        assert self.told == []
 
 
 @pytest.fixture

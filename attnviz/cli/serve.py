@@ -106,11 +106,17 @@ def _offers(ctx: click.Context, models: Sequence[str], mode: str | None) -> list
         modes = modes_of(model)
         first = mode if model == named[0] and mode else DEFAULT_MODE
         ordered = tuple(sorted(modes, key=lambda one: one != first)) if modes else ()
-        name = model if modes or ":" in model else Path(model).name  # of a path no more than is needed
+        name = model if modes else _shown(model)
         if model not in [offer.model for offer in offers.values()]:
             name = name if name not in offers else f"{name} {len(offers) + 1}"
             offers[name] = Offer(name, model, ordered)
     return list(offers.values())
+
+
+def _shown(model: str) -> str:
+    """What a model is called on the page: of a path no more than is needed."""
+    prefix, colon, rest = model.rpartition(":")
+    return prefix + colon + Path(rest).name if Path(rest).exists() else model
 
 
 def _loader(device: str, threads: int | None) -> Callable[[str, str | None], Network]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from attnviz.serve.networks import Networks
     from attnviz.serve.replies import Told
     from attnviz.serve.settings import Settings
+    from attnviz.serve.shelf import Shelf
 
 MOST_CONNECTIONS = 256
 PATIENCE = 1.5
@@ -153,6 +154,11 @@ class Server:
         if self._error is not None:
             raise self._error
         return self._status
+
+    @property
+    def shelf(self) -> Shelf:
+        """The photos that are kept."""
+        return self._app.shelf
 
     def stop(self) -> None:
         """Ends `run`, from any thread."""

@@ -7,10 +7,12 @@ Each picture has the command that makes it, as a reader would give it; what is a
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -37,19 +39,28 @@ def shrink(source: Path, target: Path, width: int) -> None:
     photo.save(target, quality=85, optimize=True)
 
 
-def shoot(page: Path, target: Path, height: int) -> None:
-    """A screenshot of a page in a window 1100 pixels wide, brought to 900."""
+def shoot(
+    page: Path | str, target: Path, height: int, shot: Path | None = None, act: Callable[[Any], None] | None = None
+) -> None:
+    """A screenshot of a page in a window 1100 pixels wide, brought to 900, once `act` has acted on it.
+
+    Args:
+        page: its file, or its address; then `shot` is a file to work with.
+    """
     from playwright.sync_api import sync_playwright
 
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         window = chromium.new_page(viewport={"width": 1100, "height": height}, color_scheme="dark")
-        window.goto(page.as_uri())
+        window.goto(page if isinstance(page, str) else page.as_uri())
+        if act is not None:
+            act(window)
         window.wait_for_timeout(1500)  # until its pictures are painted
-        window.screenshot(path=page.with_suffix(".png"))
+        shot = shot or Path(page).with_suffix(".png")
+        window.screenshot(path=shot)
         chromium.close()
-    shrink(page.with_suffix(".png"), target, 900)
+    shrink(shot, target, 900)
 
 
 def overview(work: Path, target: Path) -> None:
@@ -75,6 +86,29 @@ def gallery(work: Path, target: Path) -> None:
 def page(work: Path, target: Path) -> None:
     attnviz("render", SAMPLES / "dog.jpg", "-o", work / "dog.html")
     shoot(work / "dog.html", target, 820)
+
+
+def server(work: Path, target: Path) -> None:
+    """The local page, asked for words."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "attnviz", "serve", "--port", "0", "-q"], stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+
+    def asked(window: Any) -> None:
+        window.set_default_timeout(120_000)
+        window.click("[data-sample='horses.jpg']")
+        window.wait_for_selector("html[data-answer='1']")
+        window.fill("#words", "horses on the grass")
+        window.press("#words", "Enter")
+        window.wait_for_selector("html[data-answer='2']")
+        window.click("#sentence button")
+
+    try:
+        shoot(running.stdout.readline().strip(), target, 860, work / "server.png", asked)
+    finally:
+        running.terminate()
+        running.wait()
 
 
 def contour(work: Path, target: Path) -> None:
@@ -106,6 +140,7 @@ PICTURES: dict[Path, Make] = {
     README / "figure.jpg": figure,
     README / "gallery.jpg": gallery,
     GUIDE / "page.jpg": page,
+    GUIDE / "server.jpg": server,
     README / "contour.jpg": contour,
     README / "check.jpg": check,
     GUIDE / "layers.png": layers,

@@ -6,7 +6,6 @@ import base64
 import io
 import shutil
 import struct
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from served import MODES, jpeg, watched
+from served import Listening, jpeg
 
 import attnviz
 from attnviz.captioner import Captioner
@@ -31,30 +30,6 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch":
 SECONDS = 30_000  # milliseconds, on a busy machine
 
 
-class Running:
-    """A server in a thread, of tiny networks; counts the photos that their backbones look at."""
-
-    def __init__(self, port: int = 0, **settings: Any) -> None:
-        from attnviz.serve import Address, Networks, Offer, Server, Settings
-
-        self.seen: list[int] = []
-        self.told: list[BaseException] = []
-        networks = Networks([Offer("tiny", "first", MODES), Offer("other", "second")], self._load)
-        self.server = Server(networks, Settings(**settings), Address("127.0.0.1", port), self.told.append)
-        self._thread = threading.Thread(target=self.server.run, daemon=True)
-        self._thread.start()
-        self.url = self.server.address.url()
-
-    def _load(self, model: str, mode: str | None) -> Any:
-        return watched(Captioner.tiny(mode or "concat", seed=1 if model == "second" else 0), self.seen)
-
-    def stop(self) -> None:
-        self.server.stop()
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-        assert self.told == []
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -65,8 +40,8 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    found = Running()
+def running() -> Iterator[Listening]:
+    found = Listening()
     yield found
     found.stop()
 
@@ -87,7 +62,7 @@ def visit(browser: Any) -> Iterator[Visit]:
     contexts = []
     own: set[str] = set()
 
-    def opened(server: Running, **window: Any) -> Any:
+    def opened(server: Listening, **window: Any) -> Any:
         own.add(server.url)
         context = browser.new_context(**{**DESK, "accept_downloads": True, **window})
         context.set_default_timeout(SECONDS)
@@ -163,7 +138,7 @@ def drop(page: Any, data: bytes, name: str, zeros: int = 0) -> None:
     page.evaluate(DROP, [base64.b64encode(data).decode(), name, zeros])
 
 
-def test_a_photo_that_is_dropped(visit: Visit, running: Running, window: dict[str, Any]) -> None:
+def test_a_photo_that_is_dropped(visit: Visit, running: Listening, window: dict[str, Any]) -> None:
     page = visit(running, **window)
     photo = jpeg(1)
     after(page, lambda: drop(page, photo, "Park <img src=x onerror=alert(1)>.jpg"))
@@ -177,7 +152,7 @@ def test_a_photo_that_is_dropped(visit: Visit, running: Running, window: dict[st
     assert page.locator("#photo").count() == 1
 
 
-def test_a_photo_that_is_pasted(visit: Visit, running: Running, window: dict[str, Any]) -> None:
+def test_a_photo_that_is_pasted(visit: Visit, running: Listening, window: dict[str, Any]) -> None:
     page = visit(running, **window)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     out = io.BytesIO()
@@ -193,7 +168,7 @@ def test_a_photo_that_is_pasted(visit: Visit, running: Running, window: dict[str
     assert page.input_value("#words") == "https://example.org/photo.jpg"  # words are pasted as ever
 
 
-def test_photos_to_choose_to_take_and_to_try(visit: Visit, running: Running, window: dict[str, Any]) -> None:
+def test_photos_to_choose_to_take_and_to_try(visit: Visit, running: Listening, window: dict[str, Any]) -> None:
     page = visit(running, **window)
     assert page.locator("#snap").is_visible() == ("has_touch" in window)
     assert page.get_attribute("#camera", "capture") == "environment"
@@ -206,7 +181,7 @@ def test_photos_to_choose_to_take_and_to_try(visit: Visit, running: Running, win
 
 
 def test_words_that_are_asked_for_cost_the_decoder_alone(
-    visit: Visit, running: Running, window: dict[str, Any]
+    visit: Visit, running: Listening, window: dict[str, Any]
 ) -> None:
     page = visit(running, **window)
     photo = jpeg(5)
@@ -225,7 +200,7 @@ def test_words_that_are_asked_for_cost_the_decoder_alone(
     assert page.input_value("#words") == ""
 
 
-def test_modes_to_switch_and_to_compare(visit: Visit, running: Running, window: dict[str, Any]) -> None:
+def test_modes_to_switch_and_to_compare(visit: Visit, running: Listening, window: dict[str, Any]) -> None:
     page = visit(running, **window)
     photo = jpeg(6)
     give(page, photo)
@@ -247,7 +222,7 @@ def test_modes_to_switch_and_to_compare(visit: Visit, running: Running, window: 
     assert page.locator("#mode").is_hidden()
 
 
-def test_files_to_keep(visit: Visit, running: Running, window: dict[str, Any], tmp_path: Path) -> None:
+def test_files_to_keep(visit: Visit, running: Listening, window: dict[str, Any], tmp_path: Path) -> None:
     page = visit(running, **window)
     photo = jpeg(7)
     give(page, photo, "Grün.jpg")
@@ -268,7 +243,7 @@ def test_files_to_keep(visit: Visit, running: Running, window: dict[str, Any], t
     assert waiting.value.suggested_filename == "step-01-dog.png"
 
 
-def test_photos_that_are_none(visit: Visit, running: Running, window: dict[str, Any]) -> None:
+def test_photos_that_are_none(visit: Visit, running: Listening, window: dict[str, Any]) -> None:
     page = visit(running, **window)
     give(page, jpeg(8))
     before = sentence(page)
@@ -304,7 +279,7 @@ def huge_png() -> bytes:
 
 
 def test_a_server_that_is_stopped_and_comes_back(visit: Visit, window: dict[str, Any]) -> None:
-    first = Running()
+    first = Listening()
     page = visit(first, **window)
     photo = jpeg(10)
     give(page, photo)
@@ -313,7 +288,7 @@ def test_a_server_that_is_stopped_and_comes_back(visit: Visit, window: dict[str,
     page.press("#words", "Enter")
     page.wait_for_selector("#trouble")
     assert "does not answer" in page.inner_text("#trouble")
-    again = Running(first.server.address.port)
+    again = Listening(first.server.address.port)
     page.wait_for_selector("#trouble", state="hidden")
     ask(page, "a dog")  # it has never seen the photo, which is sent once more
     assert sentence(page) == "a dog"
@@ -321,7 +296,7 @@ def test_a_server_that_is_stopped_and_comes_back(visit: Visit, window: dict[str,
     again.stop()
 
 
-def test_evidence_on_demand(visit: Visit, running: Running, tmp_path: Path) -> None:
+def test_evidence_on_demand(visit: Visit, running: Listening, tmp_path: Path) -> None:
     page = visit(running)
     give(page, jpeg(11))
     ask(page, "a dog")
@@ -334,7 +309,7 @@ def test_evidence_on_demand(visit: Visit, running: Running, tmp_path: Path) -> N
     assert waiting.value.suggested_filename == "park-evidence.html"
 
 
-def test_evidence_can_be_cancelled(visit: Visit, running: Running) -> None:
+def test_evidence_can_be_cancelled(visit: Visit, running: Listening) -> None:
     page = visit(running)
     give(page, jpeg(12))
     page.click("#test")
@@ -350,7 +325,7 @@ def test_evidence_can_be_cancelled(visit: Visit, running: Running) -> None:
     assert page.locator("#verdict").is_hidden()
 
 
-def test_by_keyboard_alone(visit: Visit, running: Running) -> None:
+def test_by_keyboard_alone(visit: Visit, running: Listening) -> None:
     page = visit(running)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "choose"
@@ -384,7 +359,7 @@ NAMELESS = """() => [...document.querySelectorAll("button, input, select, summar
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everything_has_a_name_and_can_be_read(
-    visit: Visit, running: Running, window: dict[str, Any], scheme: str
+    visit: Visit, running: Listening, window: dict[str, Any], scheme: str
 ) -> None:
     page = visit(running, **window, color_scheme=scheme)
     give(page, jpeg(13))

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from served import jpeg
+from served import Listening, jpeg
 
 import attnviz
 from attnviz.captioner import Captioner
@@ -260,3 +260,27 @@ def resident(process: int) -> int:
     """Bytes of memory that a process has; 0 where the system does not tell."""
     path = Path(f"/proc/{process}/statm")
     return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if path.exists() else 0
+
+
+def test_a_photo_that_comes_too_slowly_is_not_waited_for() -> None:
+    running = Listening(body_seconds=0.3)
+    with socket.create_connection(("127.0.0.1", running.server.address.port), timeout=SECONDS) as slow:
+        slow.sendall(b"POST /api/explain HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc")
+        answer = slow.recv(10_000).decode()
+    assert answer.startswith("HTTP/1.1 408 ")
+    assert "did not arrive within" in answer
+    running.stop()
+
+
+def test_photos_are_forgotten_in_time_though_nobody_asks() -> None:
+    running = Listening(kept_seconds=0.5)
+    request = urllib.request.Request(f"{running.url}api/explain", jpeg(0), {"content-type": "image/jpeg"})
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        assert answer.status == 200
+    shelf = running.server.shelf
+    for _ in range(10 * SECONDS):
+        if not len(shelf):
+            break
+        time.sleep(0.1)
+    assert len(shelf) == 0
+    running.stop()

@@ -3,6 +3,7 @@
 function el(id) { return document.getElementById(id); }
 
 const page = { photo: null, key: null, picture: null, text: null, running: null, testing: null, status: null };
+const TRIES = 20;  // of a busy server
 const results = new Results();
 const choices = new Choices(() => { if (page.photo) explore(); });
 
@@ -17,6 +18,7 @@ const STATES = {
   waiting: ({ ahead }) => (ahead ? `Waiting; ${ahead} before this one …` : "Waiting …"),
   working: () => "Looking …",
   drawing: () => "Drawing …",
+  busy: ({ retry }) => `Many are waiting; trying again in ${retry} s …`,
 };
 
 function progress(line) {
@@ -50,15 +52,23 @@ function fail(error) {
 // What is asked now.
 const question = () => ({ ...choices.params, text: page.text });
 
-// Asks about the photo; sends it again where the server no longer has it.
+const pause = (seconds, signal) => new Promise((resolve, reject) => {
+  const timer = setTimeout(resolve, 1000 * seconds);
+  signal.addEventListener("abort", () => { clearTimeout(timer); reject(new DOMException("", "AbortError")); });
+});
+
+// Asks about the photo; sends it again where the server no longer has it, and asks again where others come first.
 async function ask(path, params, signal, told) {
-  const photo = page.photo, own = { params, photo, signal };
-  try {
-    return await follow(path, { ...own, key: page.key }, told);
-  } catch (error) {
-    if (error.status !== 404 || !page.key || photo !== page.photo) throw error;
-    page.key = null;
-    return follow(path, own, told);
+  const { photo } = page;
+  let key = page.key;
+  for (let times = 0; ; times++) {
+    try {
+      return await follow(path, { params, photo, signal, key }, told);
+    } catch (error) {
+      if (error.status === 404 && key) { key = null; if (photo === page.photo) page.key = null; }
+      else if (error.status === 503 && error.retry && times < TRIES) { told({ state: "busy", retry: error.retry }); await pause(error.retry, signal); }
+      else throw error;
+    }
   }
 }
 
@@ -112,7 +122,7 @@ async function test() {
   try {
     await ask("check", asked, mine.signal, ({ state, done, total, ahead }) => {
       if (state === "working" && total) Object.assign(el("gauge"), { max: total, value: done }); else el("gauge").removeAttribute("value");
-      say("count", state === "working" && total ? `${done} of ${total}` : ahead ? `after ${ahead} others` : "");
+      say("count", state === "working" && total ? `${done} of ${total}` : ahead ? `after ${ahead} others` : state === "busy" ? "others come first" : "");
     });
     if (photo !== page.photo) return;
     const same = JSON.stringify(asked) === JSON.stringify(question());
