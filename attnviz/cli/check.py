@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,8 @@ from attnviz.errors import AttnvizError, one_line
 if TYPE_CHECKING:
     from attnviz.evidence import Evidence, Settings
     from attnviz.network import Asked
+
+WIDTH = 110  # characters of a remark's line
 
 
 @click.command()
@@ -113,7 +116,11 @@ def _check(
     photo = read_photo(image, max_pixels)
     with Gauge(quiet=quiet) as gauge:
         found = check(
-            network.ready(), photo, asked, settings, progress=lambda done, total: gauge.show(done, total - done)
+            network.ready(),
+            photo,
+            asked,
+            settings,
+            progress=lambda done, total: gauge.show(done, total - done, f"{label(image)}: {done} versions read"),
         )
     more: dict[str, bytes] = {}
     if "pdf" in formats:
@@ -141,12 +148,15 @@ def _tell(found: Mapping[str, Evidence], formats: tuple[str, ...], as_json: bool
     if "table" not in formats:
         return
     from attnviz.cli.tables import print_table
-    from attnviz.evidence.table import LEGEND, remarks, rows
+    from attnviz.evidence.table import LEGEND, meanings, remarks, rows
 
     for image, evidence in found.items():
         click.echo(one_line(f"{label(image)}: {evidence.trace.caption}"))
         print_table(rows(evidence), numbers=2, names=2)
-        for line in ("", *remarks(evidence), *([""] if several else [])):
-            click.echo(one_line(line))
+        click.echo()
+        for line in (*meanings(evidence), *remarks(evidence)):
+            click.echo(fill(one_line(line), WIDTH, subsequent_indent="  ", break_long_words=False))
+        if several:
+            click.echo()
     for line in LEGEND if found else ():
         click.echo(line)

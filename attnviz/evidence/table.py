@@ -26,9 +26,14 @@ def rows(evidence: Evidence) -> list[tuple[str, ...]]:
     return [HEADING, *map(_row, evidence.words)]
 
 
+def meanings(evidence: Evidence) -> list[str]:
+    """A line for each verdict that occurs."""
+    return [f"{kind}: {KINDS[kind]}." for kind in KINDS if any(word.verdict.kind == kind for word in evidence.words)]
+
+
 def remarks(evidence: Evidence) -> list[str]:
-    """Lines below the table: the verdicts that occur, what the maps share, and what the tests cost."""
-    found = [f"{kind}: {KINDS[kind]}." for kind in KINDS if any(word.verdict.kind == kind for word in evidence.words)]
+    """What the maps share, how they do beside others, and what the tests cost."""
+    found: list[str] = []
     if evidence.sinks:
         cells = ", ".join(f"({row}, {column})" for row, column in evidence.sinks)
         found.append(f"sinks: cells {cells} are strong at nearly every word; --relative draws the maps without them.")
@@ -38,18 +43,21 @@ def remarks(evidence: Evidence) -> list[str]:
         if word.interference is not None and word.interference.correlation >= ALIKE
     ]
     if alike:
-        found.append(f"maps that were there before (correlation of {ALIKE:g} or more): {', '.join(alike)}.")
+        found.append(f"maps like an earlier word's (correlation of {ALIKE:g} or more): {', '.join(alike)}.")
     if second := _second(evidence):
         found.append(second)
     if evidence.lacking is not None:
         found.append(f"not compared with a map by gradient: {evidence.lacking}.")
     random = _randomised(evidence)
     if random:
-        found.append(f"agreement with the maps of randomised layers, mean of the words: {random}.")
+        found.append(
+            "rank correlation with the maps once the parameters of a layer, and of those before it here, are shuffled "
+            f"(near 0: the map comes of what was learned; mean of the words): {random}."
+        )
     needless = [word.token for word in evidence.words if word.unfocused is not None and word.unfocused >= AS_LIKELY]
     if needless:
         found.append(f"as likely when the attention is uniform: {', '.join(needless)}.")
-    found.append(f"{counted(evidence.passes, 'photo')} {'was' if evidence.passes == 1 else 'were'} read for this.")
+    found.append(f"{counted(evidence.passes, 'version')} of the photo, with cells taken away, were read for this.")
     return found
 
 

@@ -40,11 +40,15 @@ class Word:
 
 def printable(token: str) -> str:
     """A token as it can be shown: one line, no controls, and something to see for a blank one."""
-    shown = "".join(_shown(char) for char in token[: MAX_CHARS + 1])
-    shown = " ".join(shown.split())
+    shown = cleaned(token[: MAX_CHARS + 1])
     if not shown:
         return "␣"
     return shown if len(shown) <= MAX_CHARS else shown[: MAX_CHARS - 1] + ELLIPSIS
+
+
+def cleaned(text: str) -> str:
+    """A sentence as one line without controls, however long."""
+    return " ".join("".join(map(_shown, text)).split())
 
 
 def _shown(char: str) -> str:

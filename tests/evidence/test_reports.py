@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from planted import Planted, lit, peaked
 
 import attnviz
 from attnviz.evidence import Evidence, Settings, check
-from attnviz.evidence.page import page
+from attnviz.evidence.page import HIGH, page
 from attnviz.evidence.report import figures
 from attnviz.evidence.table import remarks, rows
 
@@ -54,21 +55,21 @@ def test_the_page_has_every_word_and_asks_for_nothing(evidence: Evidence) -> Non
 def test_a_curve_on_the_page_is_the_curve(evidence: Evidence) -> None:
     text = page(evidence, lit((0, 1), (3, 0)))
     curves = re.findall(r'<polyline class="own" points="([^"]+)"', text)
-    tops = [float(top) for top in re.findall(r">to ([\d.]+)<", text)]
+    tops = [float(top) for top in re.findall(r'class="top"[^>]*>([\d.]+)<', text)]
     assert len(curves) == 2 * len(WORDS)
     for points, top, curve in zip(
         curves, tops, [curve for word in evidence.words for curve in (word.deletion, word.insertion)], strict=True
     ):
-        heights = [1 - float(point.split(",")[1]) / 110 for point in points.split()]
+        heights = [1 - float(point.split(",")[1]) / HIGH for point in points.split()]
         np.testing.assert_allclose(np.array(heights) * top * 1.05, curve.values, atol=0.02)
 
 
 def test_paper_has_five_words_a_page_and_the_remarks_on_the_last(evidence: Evidence) -> None:
     pages = list(figures(evidence, lit((0, 1), (3, 0))))
-    assert [len(one.axes) for one in pages] == [3 * 5, 3 * 1]
+    assert [len(one.axes) for one in pages] == [3 * 5 + 1, 3 * 1 + 1]  # three a word, and the bar
     texts = [text.get_text() for text in pages[-1].texts]
-    assert any("photos were read" in text for text in texts)
-    assert not any("photos were read" in text.get_text() for text in pages[0].texts)
+    assert any("were read for this" in text for text in texts)
+    assert not any("were read for this" in text.get_text() for text in pages[0].texts)
     for one in pages:  # nothing leaves the page
         one.canvas.draw()
         wide, high = one.get_size_inches() * one.dpi
@@ -80,11 +81,28 @@ def test_paper_has_five_words_a_page_and_the_remarks_on_the_last(evidence: Evide
             assert box.y1 <= high
 
 
+def test_remarks_that_have_no_room_get_a_page_and_nothing_is_cut() -> None:
+    maps = peaked(*CELLS[2:], (0, 1))
+    found = check(
+        Planted(WORDS[:5], [*CELLS[2:], (0, 1)], maps), lit((0, 1)), settings=Settings(how="mean", steps=4, draws=2)
+    )
+    words = tuple(replace(word, randomised={f"layer {n}": 0.5 for n in range(80)}) for word in found.words)
+    found = replace(found, words=words)
+    pages = list(figures(found, lit((0, 1))))
+    assert [len(one.axes) for one in pages] == [3 * 5 + 1, 1]
+    told = " ".join(text.get_text() for text in pages[-1].texts)
+    assert "layer 79 0.50" in told
+    assert "were read for this." in told
+    assert "layer 79 0.50" in page(found, lit((0, 1)))
+
+
 def test_the_table_has_a_row_a_word(evidence: Evidence) -> None:
     heading, *lines = rows(evidence)
     assert [line[0] for line in lines] == list(evidence.trace.tokens)
     assert {len(line) for line in lines} == {len(heading)}
-    assert remarks(evidence)[-1] == f"{evidence.passes} photos were read for this."
+    assert (
+        remarks(evidence)[-1] == f"{evidence.passes} versions of the photo, with cells taken away, were read for this."
+    )
 
 
 def test_verdicts_are_in_the_explorer_and_in_the_file(evidence: Evidence, tmp_path: Path) -> None:
