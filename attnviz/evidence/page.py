@@ -84,7 +84,8 @@ def page(evidence: Evidence, photo: Photo) -> str:
 <header><h1>{_text(pictures.name)}: {escape(cleaned(trace.caption))}</h1><p class="about">{_text(about)}</p>
 {_bar(pictures)}
 <p class="about">A map that shows what its word hangs on makes the word's probability fall early when the cells under
-the heat go first (deletion: a small mean height), and rise early when they come back first (insertion: a large one).</p>
+the heat go first (deletion: a small mean height), and rise early when they come back first (insertion: a large
+one).</p>
 {_key(evidence)}
 </header>
 <main>

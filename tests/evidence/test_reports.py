@@ -82,10 +82,9 @@ def test_paper_has_five_words_a_page_and_the_remarks_on_the_last(evidence: Evide
 
 
 def test_remarks_that_have_no_room_get_a_page_and_nothing_is_cut() -> None:
-    maps = peaked(*CELLS[2:], (0, 1))
-    found = check(
-        Planted(WORDS[:5], [*CELLS[2:], (0, 1)], maps), lit((0, 1)), settings=Settings(how="mean", steps=4, draws=2)
-    )
+    cells = [(0, 1), (3, 0), (1, 1), (2, 2), (0, 0)]
+    settings = Settings(how="mean", steps=4, draws=2)
+    found = check(Planted(WORDS[:5], cells, peaked(*cells)), lit((0, 1)), settings=settings)
     words = tuple(replace(word, randomised={f"layer {n}": 0.5 for n in range(80)}) for word in found.words)
     found = replace(found, words=words)
     pages = list(figures(found, lit((0, 1))))
