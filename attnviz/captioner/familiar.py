@@ -77,7 +77,7 @@ class Familiar:
 
     def with_threshold(self, dev: np.ndarray) -> Familiar:
         """The same, its threshold such that `FALSE_ALARMS` of the features (m, C) lie beyond."""
-        far = float(np.quantile(self.distance(dev), 1 - FALSE_ALARMS))
+        far = max(float(np.quantile(self.distance(dev), 1 - FALSE_ALARMS)), LEAST)
         return Familiar(self.mean, self.scale, self.axes, self.variances, self.rest, float(f"{far:.4g}"))
 
     def distance(self, features: np.ndarray) -> np.ndarray:

@@ -37,6 +37,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(zoo, "find_checkpoint", find)
     monkeypatch.setattr(build, "find_checkpoint", find)
+    monkeypatch.setattr("attnviz.captioner.familiar.FEWEST", 1)  # one photo stands for a data set
     return monkeypatch
 
 
