@@ -1,6 +1,6 @@
 PYTHON ?= python
 .DEFAULT_GOAL := help
-.PHONY: help install test quality format bench fuzz pictures ci
+.PHONY: help install test quality format coverage bench fuzz pictures release ci
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -8,8 +8,11 @@ help:  ## list the targets
 install:  ## install attnviz for development, with its tools
 	$(PYTHON) -m pip install -e '.[dev]'
 
-test:  ## run the tests, side by side on the cores there are
-	OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -n auto --maxprocesses=4
+test:  ## run the tests, side by side on the cores there are; ROOM=render: those of one room, under a minute
+	OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -n auto --maxprocesses=4 $(if $(ROOM),tests/$(ROOM),)
+
+coverage:  ## run the tests, and list the lines of attnviz/ that none of them runs
+	OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -n auto --maxprocesses=4 --cov --cov-report=term
 
 quality:  ## check style and types
 	$(PYTHON) -m ruff check .
@@ -28,6 +31,13 @@ fuzz:  ## have every reader read 20,000 damaged files
 
 pictures:  ## make the pictures of the README and the guides again; needs Chromium
 	$(PYTHON) tests/documents/pictures.py
+
+release:  ## check that a release is ready, and build it into dist/
+	$(PYTHON) -m pytest -q tests/test_docs.py
+	@! grep -q '(unreleased)' CHANGELOG.md || { echo "CHANGELOG.md: the newest version has no date yet"; exit 1; }
+	@test -z "$$(git status --porcelain)" || { echo "there are changes that are not committed"; exit 1; }
+	$(PYTHON) -m build --outdir dist
+	@echo "dist/ holds it; now: git tag v$$($(PYTHON) -c 'import attnviz; print(attnviz.__version__)')"
 
 ci:  ## everything CI does, in a fresh virtual environment
 	bash .ci/run

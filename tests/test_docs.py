@@ -23,7 +23,8 @@ from attnviz.cli.choices import FORMATS, MODES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDE = {path.stem: path.read_text(encoding="utf-8") for path in (Path(attnviz.__file__).parent / "guide").glob("*.md")}
+PACKAGE = Path(attnviz.__file__).parent
+GUIDE = {path.stem: path.read_text(encoding="utf-8") for path in (PACKAGE / "guide").glob("*.md")}
 SAMPLES = ROOT / "sample_images"
 CODE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -87,18 +88,29 @@ def test_commands_parse(args: list[str]) -> None:
             assert (ROOT / word).is_file()
 
 
-@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "sample_images/README.md"])
-def test_files_and_headings_that_are_linked_exist(file: str) -> None:
-    path = ROOT / file
+def headings(text: str) -> set[str]:
+    """The anchors of a page, as code hosts make them of its headings."""
+    titles = re.findall(r"^#+ (.*)$", CODE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+LINKED = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "AGENTS.md")),
+    SAMPLES / "README.md",
+    *sorted(PACKAGE.glob("guide/*.md")),
+    PACKAGE / "captioner" / "weights" / "README.md",
+]
+
+
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: path.stem)
+def test_files_and_headings_that_are_linked_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    headings = {
-        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)
-    }
-    for target in re.findall(r"\]\(((?:[^()\s]|\([^()]*\))+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in headings
-        elif not target.startswith("https://"):
-            assert (path.parent / target).exists(), target
+    for target in re.findall(r"\]\(((?:[^()\s]|\([^()]*\))+)\)", CODE.sub("", text)):
+        if not target.startswith("https://"):
+            name, _, anchor = target.partition("#")
+            linked = path.parent / name if name else path
+            assert linked.exists(), target
+            assert not anchor or anchor in headings(linked.read_text(encoding="utf-8")), target
 
 
 def test_the_table_of_options_is_complete_and_right() -> None:
@@ -185,13 +197,20 @@ def test_extras_and_version_are_the_packages() -> None:
     texts = [README, *GUIDE.values(), (ROOT / "Makefile").read_text(encoding="utf-8")]
     for extra in re.findall(r"'(?:\.|attnviz)\[(\w+)\]'", "".join(texts)):
         assert extra in project["optional-dependencies"]
+
+
+def test_version_changelog_and_citation_are_held_together() -> None:
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert f"\n## {attnviz.__version__} " in changes
-
-
-def test_the_citation_names_the_version() -> None:
+    versions = re.findall(r"^## (\d+\.\d+\.\d+)(?: \((unreleased|\d{4}-\d\d-\d\d)\))?$", changes, re.MULTILINE)
+    assert len(versions) == changes.count("\n## ")
+    numbers = [[int(part) for part in version.split(".")] for version, _ in versions]
+    assert numbers == sorted(numbers, reverse=True)
+    newest, when = versions[0]
+    assert newest == attnviz.__version__
     cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert f"\nversion: {attnviz.__version__}\n" in cited
+    assert f"\nversion: {newest}\n" in cited
+    assert when == "unreleased" or f"\ndate-released: {when}\n" in cited
+    assert f"version = {{{newest}}}" in GUIDE["stability"]
 
 
 def test_make_targets_that_are_named_exist() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -60,7 +61,14 @@ def command(topic: str | None) -> None:
     from rich.markdown import Markdown
 
     console = Console()
-    console.print(Markdown(text, hyperlinks=False), width=min(console.width, 100))
+    console.print(Markdown(for_terminal(text), hyperlinks=False), width=min(console.width, 100))
+
+
+def for_terminal(text: str) -> str:
+    """Markdown whose links say what to type: those to other topics become commands, pictures their descriptions."""
+    text = re.sub(r"!\[([^\]]*)\]\([^)]*\)", r"*(Picture: \1)*", text)
+    text = re.sub(r"\[([^\]]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)", r"\1 (`attnviz guide \2`)", text)
+    return re.sub(r"\[([^\]]+)\]\(#[\w-]*\)", r"\1", text)
 
 
 def title(path: Path) -> str:

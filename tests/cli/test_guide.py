@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from attnviz.cli.guide import FOLDER, title, topics
+from attnviz.cli.guide import FOLDER, for_terminal, title, topics
 
 Run = Callable[..., Any]
 
@@ -60,7 +60,7 @@ def test_on_a_terminal_the_text_is_laid_out(tmp_path: Path) -> None:
     assert "```" not in text
 
 
-@pytest.mark.parametrize("path", topics().values(), ids=lambda path: path.stem)
-def test_files_that_a_topic_links_to_exist(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (path.parent / target).exists(), target
+def test_on_a_terminal_links_say_what_to_type() -> None:
+    text = "![a dog](dog.png) See [the table](commands.md#batch), [below](#how) and [it](https://example.org)."
+    expected = "*(Picture: a dog)* See the table (`attnviz guide commands`), below and [it](https://example.org)."
+    assert for_terminal(text) == expected
