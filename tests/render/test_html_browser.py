@@ -554,7 +554,8 @@ def test_pictures_side_by_side_are_downloaded_together(explore: Open, tmp_path: 
             page.get_by_role("button", name="Download").click()
         assert waiting.value.suggested_filename == name
         waiting.value.save_as(tmp_path / "d.png")
-        saved = Image.open(tmp_path / "d.png")
+        with Image.open(tmp_path / "d.png") as saved:
+            saved.load()
         assert saved.width >= size[0] * 180
         assert saved.height >= size[1] * 120
     page.get_by_role("radio", name="one picture").check()
