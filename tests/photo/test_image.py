@@ -63,8 +63,9 @@ def test_every_format_from_path_bytes_and_stream(kind: str, tmp_path: Path) -> N
     data = encode(Image.fromarray(flat), kind)
     path = tmp_path / "a photo.JPG"  # the content counts, not the name
     path.write_bytes(data)
-    for source in (path, str(path), data, bytearray(data), io.BytesIO(data), path.open("rb")):
-        photo = load(source)
+    with path.open("rb") as stream:
+        photos = [load(source) for source in (path, str(path), data, bytearray(data), io.BytesIO(data), stream)]
+    for photo in photos:
         assert photo.size == (24, 40)
         assert photo.pixels.dtype == np.uint8
         assert photo.sha256 == hashlib.sha256(data).hexdigest()
