@@ -247,4 +247,4 @@ def test_sample_photos_are_small_and_of_every_kind() -> None:
 def test_ci_takes_its_commands_from_the_readme() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "README.md" in script
-    assert "sample_images" not in script
+    assert "--mode concat" not in script
