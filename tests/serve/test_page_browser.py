@@ -180,6 +180,21 @@ def test_photos_to_choose_to_take_and_to_try(visit: Visit, running: Listening, w
     assert sentence(page) == said(sample.read_bytes()).caption
 
 
+def test_a_photo_that_is_given_before_anything_else_has_come(browser: Any, running: Listening) -> None:
+    page = browser.new_page()
+    held: list[Any] = []
+    page.route("**/api/status", lambda route: held.append(route))
+    page.goto(running.url)
+    page.click("[data-sample='cat.jpg']")
+    page.wait_for_selector("html[data-answer='1']")
+    assert page.inner_text("#about") == "tiny, concat"
+    for route in held:
+        route.continue_()
+    page.wait_for_selector("#mode option:checked", state="attached")
+    assert page.input_value("#mode") == "concat"
+    page.close()
+
+
 def test_words_that_are_asked_for_cost_the_decoder_alone(
     visit: Visit, running: Listening, window: dict[str, Any]
 ) -> None:
@@ -259,6 +274,10 @@ def test_photos_that_are_none(visit: Visit, running: Listening, window: dict[str
         assert page.locator("#trouble[role='alert']").is_visible()
         assert page.locator("#progress").is_hidden()
         assert sentence(page) == before
+    after(page, lambda: page.select_option("#mode", "dot"))  # of the photo that is shown
+    assert page.inner_text("#about") == "tiny, dot"
+    assert page.locator("#trouble").is_hidden()
+    after(page, lambda: page.select_option("#mode", "concat"))
     give(page, jpeg(9))  # it goes on
     assert page.locator("#trouble").is_hidden()
     assert sentence(page) == said(jpeg(9)).caption

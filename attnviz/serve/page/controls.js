@@ -54,6 +54,7 @@ class Choices {
   }
 
   get params() {
+    if (!this.model) return {};  // what there is to choose is not known yet: the server's first network answers
     const own = { model: el("model").value, mode: el("mode").value || null };
     const all = [own, ...this.beside].map(({ model, mode }) => (mode === null ? model : `${model}:${mode}`));
     const layers = el("layers").value.split(",").map((part) => part.trim()).filter(Boolean);

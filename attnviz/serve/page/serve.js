@@ -2,7 +2,7 @@
 
 function el(id) { return document.getElementById(id); }
 
-const page = { photo: null, key: null, picture: null, text: null, running: null, testing: null, status: null };
+const page = { photo: null, key: null, picture: null, text: null, running: null, testing: null, status: null, shown: {} };
 const TRIES = 20;  // of a busy server
 const results = new Results();
 const choices = new Choices(() => { if (page.photo) explore(); });
@@ -77,7 +77,11 @@ function explore() {
   return run(async (signal, told) => {
     await shown(await ask("explore", { ...question(), picture: !page.picture }, signal, told));
     status();  // there may be layers to choose now
-  }, page.key ? "working" : "sending").finally(() => { if (!page.running) el("room").classList.remove("old"); });
+  }, page.key ? "working" : "sending").finally(() => {
+    if (page.running) return;
+    el("room").classList.remove("old");
+    Object.assign(page, page.shown);  // what was asked in vain is no part of the next question
+  });
 }
 
 async function shown(found) {
@@ -89,6 +93,7 @@ async function shown(found) {
   document.body.classList.add("busy");
   const judged = found.explorer.rows[0].verdicts !== null;
   el("report").hidden = !judged;
+  page.shown = { photo: page.photo, key: page.key, picture: page.picture, text: page.text };
   if (!page.testing) say("tested", judged ? "Each word's verdict stands beside the photo." : "");
   document.documentElement.dataset.answer = String(Number(document.documentElement.dataset.answer || 0) + 1);
 }
