@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import attnviz
 
 Run = Callable[..., Any]
 
@@ -98,6 +104,29 @@ def test_a_folder_of_other_numbers_is_one_line(cli: Run, split: Path, others: li
     found = cli("evaluate", "dot.safetensors", "nowhere", "--evidence")
     assert (found.status, found.err.count("\n")) == (1, 1)
     assert "nowhere.jsonl" in found.err
+
+
+def test_a_killed_run_goes_on_to_the_same_figures(cli: Run, split: Path, others: list[Path]) -> None:
+    words = ["evaluate", "dot.safetensors", "dev", "--evidence", "--photos", str(PHOTOS), "-q"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "attnviz", *words],
+        cwd=split.parent,
+        env={**os.environ, "PYTHONPATH": str(Path(attnviz.__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+    kept, until = split.parent / "dev-evidence" / "tiny-dot.jsonl", time.monotonic() + 120
+    while not (kept.exists() and kept.read_bytes().count(b"\n") > 1) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    whole = kept.read_bytes()[: kept.read_bytes().rfind(b"\n") + 1]
+    assert whole.count(b"\n") > 1
+    assert cli(*words).status == 0
+    assert kept.read_bytes().startswith(whole)
+    assert cli(*words, "-o", "again").status == 0
+    assert (split.parent / "again" / kept.name).read_bytes() == kept.read_bytes()
+    figures = [(split.parent / name / "evidence.json").read_bytes() for name in ("dev-evidence", "again")]
+    assert figures[0] == figures[1]
 
 
 def test_modes_of_a_bundled_model() -> None:
