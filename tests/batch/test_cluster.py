@@ -23,8 +23,8 @@ if sys.platform != "linux":
 from s3server import CREDENTIALS, door, server
 
 import attnviz
-from attnviz.batch import Outcome, run
-from attnviz.batch.cluster import joining, stages
+from attnviz.batch import Outcome, Progress, run
+from attnviz.batch.cluster import afar, joining, stages
 from attnviz.cli.network import Opening
 from attnviz.errors import AttnvizError, ConfigError
 from attnviz.network import NOTHING_ASKED
@@ -225,6 +225,27 @@ def test_what_no_worker_can_do_ends_the_run_in_one_line(nodes: Nodes, folder: Pa
         found = cli("batch", folder, "-o", "out", "--engine", "ray", "-q", *args)
         assert (found.status, found.out, found.err.count("\n")) == (1, "", 1), found.err
         assert words in found.err
+
+
+def test_a_run_that_the_cluster_holds_tells_how_far_it_is(
+    nodes: Nodes, photos: Make, tmp_path: Path, checkpoint: Path
+) -> None:
+    """What `ray://HOST:PORT` makes an actor of; here in this process."""
+    nodes.complete()
+    folder = photos(tmp_path / "photos", ["a.jpg", "b.jpg"])
+    (folder / "bad.jpg").write_bytes(b"")
+    given = {"models": opening(checkpoint), "folder": folder, "out": tmp_path / "out", **OPTIONS}
+    conductor, seen, outcome = afar.Conductor(attnviz.__version__, given), list[Progress](), None
+    while outcome is None:
+        told, outcome = conductor.look()
+        seen += told
+        time.sleep(0.05)
+    assert isinstance(outcome, Outcome)
+    assert counts(outcome) == (2, 1, 0)
+    assert [now.done + now.failed for now in seen] == [0, 1, 2, 3]
+    _, other = afar.Conductor("0.0.1", given).look()
+    assert isinstance(other, stages.Fatal)
+    assert "this machine 0.0.1; install one on both" in other.message
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": here, "RAY_ADDRESS": "local", "OMP_NUM_THREADS": "1"}
 
 
-def compare_speed(rounds: int, photos: int) -> None:
+def compare_speed(rounds: int, photos: int, size: int) -> None:
     """Photos a second, of the whole run and once the first are finished; each engine has a turn in every round."""
     cores = bind()
     with tempfile.TemporaryDirectory() as name:
@@ -106,9 +106,9 @@ def compare_speed(rounds: int, photos: int) -> None:
         paces: dict[str, list[float]] = {"local": [], "ray": []}
         for number in range(rounds):
             for engine, found in paces.items():
-                more = ["--engine", "ray", "--workers", str(CORES)] if engine == "ray" else []
+                more = ["--size", str(size), *(["--engine", "ray", "--workers", str(CORES)] if engine == "ray" else [])]
                 found.append(pace(folder, f"{engine}-{number}", more))
-        print(f"{photos} photos, {cores} cores, load {os.getloadavg()[0]:.1f}")
+        print(f"{photos} photos drawn at {size} pixels, {cores} cores, load {os.getloadavg()[0]:.1f}")
         print(ROW.format("", "photos/s", "beside local"))
         local = statistics.median(paces["local"])
         for engine, found in paces.items():
@@ -224,10 +224,11 @@ def main() -> None:
     parser.add_argument("what", choices=("speed", "driver", "costs"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--photos", type=int, default=80)
+    parser.add_argument("--size", type=int, default=1280, help="of the pictures")
     parser.add_argument("--some", type=int, default=2000, help="of the listed photos, how many are done")
     given = parser.parse_args()
     if given.what == "speed":
-        compare_speed(given.rounds, given.photos)
+        compare_speed(given.rounds, given.photos, given.size)
     elif given.what == "driver":
         compare_driver(given.some)
     else:

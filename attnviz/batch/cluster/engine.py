@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 LEAST_BLOCK, MOST_BLOCK = 8, 64
 """Photos that are sent around together: what is done anew where a worker is lost."""
 
+WINDOW, WINDOW_OF_WORKER = 8192, 1024
+"""Photos that Ray is given at once, at least, and for each worker; between two windows the workers start anew."""
+
 DESCRIBING, DRAWING = 0.2, 0.8
 """Of a CPU, that a worker is counted for, and one who draws: both together keep one busy, and drawing takes longer."""
 
@@ -93,18 +96,23 @@ class Cluster:
         missing = np.ones(len(photos), bool)
         task = Task(self._models, tuple(self._identities), replace(work, models=()), self._threads())
         for block in (self._block(len(photos)), 1):
-            numbers = np.flatnonzero(missing)
-            if not len(numbers) or stop.is_set():
-                break
-            for number, record in self._pass(task, photos, numbers, block, stop):
-                if missing[number]:  # a photo may be done twice, and is counted once
-                    missing[number] = False
-                    yield record
+            for numbers in self._windows(np.flatnonzero(missing)):
+                if stop.is_set():
+                    break
+                for number, record in self._pass(task, photos, numbers, block, stop):
+                    if missing[number]:  # a photo may be done twice, and is counted once
+                        missing[number] = False
+                        yield record
         if stop.is_set():
             return
         for number in map(int, np.flatnonzero(missing)):
             told = "the process that worked on it ended each time: out of memory?"
             yield Record(photos[number].path, FAILED, settings=work.settings, error=told)
+
+    def _windows(self, numbers: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+        """What is given to Ray at once: it keeps account of every block, so that a driver would grow with the run."""
+        most = max(WINDOW, WINDOW_OF_WORKER * self._count())
+        return [numbers[start : start + most] for start in range(0, len(numbers), most)]
 
     def _pass(
         self, task: Task, photos: Sequence[Listed], numbers: np.ndarray[Any, Any], block: int, stop: threading.Event
@@ -134,19 +142,19 @@ class Cluster:
     def _dataset(self, task: Task, photos: Sequence[Listed], numbers: np.ndarray[Any, Any], block: int) -> Any:
         """The photos with all stages behind them; nothing is done before it is asked for."""
         import pyarrow as pa
-        from ray.data import ActorPoolStrategy, DataContext, from_arrow_refs
+        from ray.data import ActorPoolStrategy, DataContext, from_arrow
 
         context = DataContext.get_current()
         context.max_errored_blocks = -1  # what a lost worker took with it is seen by what is missing
-        blocks = []  # in Ray's store at once: this process does not keep them
+        tables = []
         for start in range(0, len(numbers), block):
             part = numbers[start : start + block]
             packed = [pickle.dumps(photos[number], protocol=5) for number in part]
-            blocks.append(self._ray.put(pa.table({"number": part, "photo": packed})))
-        workers = min(self._count(), len(blocks))
+            tables.append(pa.table({"number": part, "photo": packed}))
+        workers = min(self._count(), len(tables))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how retries are set is to change; pyproject.toml says up to which version
-            described = from_arrow_refs(blocks).map_batches(
+            described = from_arrow(tables).map_batches(
                 Describer,
                 fn_constructor_args=(task,),
                 batch_size=None,
