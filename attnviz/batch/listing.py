@@ -85,7 +85,7 @@ def chosen(
 
     Args:
         name: of the source.
-        files: all that it holds, those that cannot be read too.
+        files: all that it holds, in the order of their paths, those that cannot be read last.
         present: as in `Found`; the paths of `files` by default.
 
     Raises:
@@ -101,7 +101,6 @@ def chosen(
         for one in files
         if one.error is not None or wanted(one.path)
     ]
-    listed.sort(key=lambda one: (one.error is not None, one.path))
     others = [one.path for one in files if glob is None and one.path.lower().endswith(LIKE_PHOTOS)]
     if not listed:
         what = f"no file that matches {glob!r}" if glob is not None else f"no photos ({', '.join(SUFFIXES)})"

@@ -37,19 +37,21 @@ def result_folder(path: str) -> str:
 
 def set_apart(paths: Sequence[str]) -> dict[str, str]:
     """The folders of those photos whose names are like another's, but for the one that keeps its own."""
-    seen, again = set[bytes](), set[bytes]()
-    for path in paths:
-        mark = _mark(result_folder(path))
-        (again if mark in seen else seen).add(mark)
+    import numpy as np
+
+    marks = np.fromiter((_mark(result_folder(path)) for path in paths), np.uint64, len(paths))
+    marks.sort()
+    again = set(marks[1:][marks[1:] == marks[:-1]].tolist())
     if not again:
         return {}
     plain = ((path, result_folder(path)) for path in paths)
     return {path: _hashed(folder, path) for path, folder in plain if _mark(folder) in again and folder != _key(folder)}
 
 
-def _mark(folder: str) -> bytes:
+def _mark(folder: str) -> int:
     """What is the same for two folders that are alike: a few bytes, since there may be millions."""
-    return hashlib.blake2b(_key(folder).encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    digest = hashlib.blake2b(_key(folder).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def _safe_parts(path: str) -> Iterable[str]:

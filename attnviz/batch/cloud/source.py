@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from attnviz.batch.cloud.store import Store, walk
@@ -50,6 +51,7 @@ class Objects:
             return path == own or (path.endswith(ENDING) and "trace.npz" in names)
 
         files = [Listed(path, stamp=Stamp(*info)) for path, info in walk(self.store, skip)]
+        files.sort(key=attrgetter("path"))
         return chosen(self.name, files, glob, shard)
 
     def read(self, photo: Listed, max_pixels: int) -> tuple[bytes, Stamp]:

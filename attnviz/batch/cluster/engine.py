@@ -126,7 +126,8 @@ class Cluster:
                     what = pickle.loads(record)
                     if isinstance(what, Fatal):
                         raise RuntimeError(what.message) if what.bug else ClusterError(what.message)
-                    yield number, what
+                    # With the listed path: the manifest remembers it, and here it is the same text once more.
+                    yield number, replace(what, path=photos[number].path)
                 if stop.is_set():
                     return
         except (AttnvizError, GeneratorExit):
