@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,21 @@ def test_check_compares_both_maps(cli: Any, name: str, tmp_path: Path, no_networ
     assert word["insertion"]["second"] > word["insertion"]["area"]
     assert word["deletion"]["second"] < min(word["deletion"]["random"]) + 0.02  # blurring leaves a little of the cell
     assert result["passes"] == 2 + 3 * (2 * 2 + 2 * 2 + 3) + len(pixels) * len(pixels[0]) // 64
+
+
+def test_evidence_is_averaged(cli: Any, tmp_path: Path, no_network: None) -> None:
+    """The same over a split: the map by gradient is the better one."""
+    model = f"hf:{save(next(iter(GRIDS)), tmp_path / 'model')}"
+    Image.fromarray(lit(next(iter(GRIDS)), 2, 3)).save("lit.png")
+    with zipfile.ZipFile("dev.zip", "w") as archive:
+        for number in range(2):
+            archive.write("lit.png", f"{number}.png")
+    lines = [{"image": f"{number}.png", "captions": [{"tokens": [WORD]}]} for number in range(2)]
+    Path("dev.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = cli("evaluate", model, "dev", "--evidence", "--json", "-q")
+    assert (found.status, found.err) == (0, "")
+    (one,) = json.loads(found.out)["models"]
+    assert (one["photos"], one["unread"], one["words"]) == (2, 0, {"content": 2, "function": 0})
+    assert one["means"]["content"]["deletion, gradient below attention"]["value"] > 0
+    assert one["means"]["content"]["insertion, gradient above attention"]["value"] > 0
+    assert one["layers"]["content"] == {}
