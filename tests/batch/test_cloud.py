@@ -30,6 +30,7 @@ from attnviz.batch.record import Record
 from attnviz.captioner import Captioner
 from attnviz.errors import AttnvizError, OutputError
 
+pytestmark = pytest.mark.filterwarnings("default")  # moto and botocore warn of each other
 Make = Callable[..., Path]
 Tree = Callable[[Path], dict[str, bytes | None]]
 Run = Callable[..., Any]

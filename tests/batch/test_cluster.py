@@ -29,6 +29,7 @@ from attnviz.cli.network import Opening
 from attnviz.errors import AttnvizError, ConfigError
 from attnviz.network import NOTHING_ASKED
 
+pytestmark = pytest.mark.filterwarnings("default")  # Ray and what it brings warn of each other
 Make = Callable[..., Path]
 Tree = Callable[[Path], dict[str, bytes | None]]
 Run = Callable[..., Any]

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,14 +31,16 @@ def ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    try:
-        import ray as found
-        import ray.data
-    except ImportError as error:
-        raise ConfigError(f"--engine ray needs Ray ({error}): pip install 'attnviz[ray]'") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's, of settings that it makes itself
+        try:
+            import ray as found
+            import ray.data
+        except ImportError as error:
+            raise ConfigError(f"--engine ray needs Ray ({error}): pip install 'attnviz[ray]'") from error
+        context = ray.data.DataContext.get_current()
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     return found
