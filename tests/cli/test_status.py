@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[2] / "attnviz"
 
 FREE = {"--prompt", "--title", "--words", "--tokens", "--name", "--objects-only"}
 """Options that take any text: what is wrong with one shows at work."""
-CHECKED = {"--text": "", "--config": "?!", "--shard": "?!", "--glob": "[a", "--splits": "?!"}
+CHECKED = {"--text": "", "--config": "?!", "--shard": "?!", "--glob": "[a", "--splits": "?!", "--engine": "?!"}
 """Options of text or files with a check of their own, and a value that it refuses."""
 
 

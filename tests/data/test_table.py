@@ -98,8 +98,8 @@ def test_the_guides_training_runs_as_it_stands(
     from attnviz.captioner import Captioner, save_checkpoint
 
     text = GUIDE.read_text(encoding="utf-8")
-    (config,) = re.findall(r"```toml\n(.*?)```", text, re.S)
-    commands = [line.split() for line in re.findall(r"^attnviz (.*)$", text, re.M)]
+    (config,) = re.findall(r"```toml mine\.toml\n(.*?)```", text, re.S)
+    commands = [line.split() for line in re.findall(r"^attnviz (.*)$", text, re.M)][:3]
     rows = [f"{number}.jpg,A {'dog' if number % 2 else 'cat'} on the grass." for number in range(12)]
     (tmp_path / "captions.csv").write_text("image,caption\n" + "\n".join(rows))
     (tmp_path / "photo.jpg").write_bytes((folder / "3.jpg").read_bytes())

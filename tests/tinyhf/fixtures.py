@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,28 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
-@pytest.fixture(scope="session")
-def no_network() -> Iterator[None]:
-    """Whoever tries to reach the network fails."""
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tries to reach the network fails, for the time of the test: others have servers on this machine."""
 
     def refuse(*args: Any) -> None:
         raise OSError("a test tried to reach the network")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", refuse)
-        yield
+    monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 @pytest.fixture(scope="session")
-def on_disk(tmp_path_factory: pytest.TempPathFactory, no_network: None) -> Callable[[str], Path]:
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Where tiny models lie, and those that were opened, by their builders' names."""
+    return tmp_path_factory.mktemp("models"), {}
+
+
+@pytest.fixture
+def on_disk(shelf: tuple[Path, dict[str, Any]], no_network: None) -> Callable[[str], Path]:
     """The folder of a tiny model, by its builder's name."""
     from tinyhf.models import known, save
 
-    top = tmp_path_factory.mktemp("models")
+    top = shelf[0]
 
     def folder(name: str) -> Path:
         if not known(name):
@@ -46,13 +50,13 @@ def on_disk(tmp_path_factory: pytest.TempPathFactory, no_network: None) -> Calla
     return folder
 
 
-@pytest.fixture(scope="session")
-def opened(on_disk: Callable[[str], Path]) -> Callable[[str], Any]:
+@pytest.fixture
+def opened(shelf: tuple[Path, dict[str, Any]], on_disk: Callable[[str], Path]) -> Callable[[str], Any]:
     """The network of a tiny model, opened from its folder; one for all tests, which leave it as it is."""
     import attnviz
     from tinyhf.models import shorten
 
-    kept: dict[str, Any] = {}
+    kept = shelf[1]
 
     def network(name: str) -> Any:
         if name not in kept:

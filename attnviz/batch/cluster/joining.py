@@ -39,6 +39,8 @@ def ray() -> Any:
         except ImportError as error:
             raise ConfigError(f"--engine ray needs Ray ({error}): pip install 'attnviz[ray]'") from error
         context = ray.data.DataContext.get_current()
+    # What a cluster says of its nodes would go to standard output, among the results. There is no setting for that.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     context.enable_progress_bars = False
