@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from attnviz.train import DataConfig
 
-pytest_plugins = ("served", "tinyhf.fixtures")
+pytest_plugins = ("chromium", "served", "tinyhf.fixtures")
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (30, 30, 220), "white": (250, 250, 250)}
 

@@ -35,7 +35,7 @@ EVERY: dict[str, Value] = {
     "agrees with the word before": lambda word: word["shift"]["before"],
     "agrees with the next word": lambda word: word["shift"]["after"],
     "against": lambda word: word["violation"],
-    "log factor of uniform attention": lambda word: word["unfocused"],
+    "log factor of uniform attention": lambda word: word["log_unfocused"],
 }
 
 # And of those that were given curves of their own.

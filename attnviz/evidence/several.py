@@ -77,7 +77,7 @@ class WordScores:
     """What the tests found for one word; fields as in `WordEvidence`, and None where a test was not made.
 
     Attributes:
-        unfocused: the logarithm of the factor by which uniform attention changes its probability.
+        log_unfocused: the logarithm of the factor by which uniform attention changes its probability.
     """
 
     index: int
@@ -90,7 +90,7 @@ class WordScores:
     violation: float
     shift: maps.Shift
     randomised: dict[str, float | None]
-    unfocused: float | None
+    log_unfocused: float | None
     deletion: Curve | None = None
     insertion: Curve | None = None
     verdict: Verdict | None = None
@@ -259,7 +259,7 @@ class _Test:
                 violation=self.against[word],
                 shift=self.shifts[word],
                 randomised={name: spearman(self.trace.weights[word], other[word]) for name, other in layers.items()},
-                unfocused=None if even is None else float(even[word] - np.log(max(whole[word], TINY))),
+                log_unfocused=None if even is None else float(even[word] - np.log(max(whole[word], TINY))),
             )
             if curves is None:
                 return found

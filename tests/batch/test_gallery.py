@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -32,7 +33,6 @@ from attnviz.photo.image import Photo
 from attnviz.render import DrawOptions
 from attnviz.render.pictures import Pictures
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
 SIZE = (120, 180)
@@ -233,17 +233,6 @@ class Looker:
     def opened(self) -> str:
         self.page.wait_for_selector("#box[data-ready]")
         return str(self.page.locator("#room #name").inner_text())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
+from chromium import CHROMIUM
 from hypothesis import given, strategies as st
 
 from attnviz.batch import run
@@ -24,7 +24,6 @@ from attnviz.captioner import Captioner
 
 Make = Callable[..., Path]
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 NAMES = ["a.jpg", "<script>alert(1)</script>.jpg".replace("/", "-"), "b & \"c\" 'd'.jpg", "é/#100%.jpg", "-=1.jpg"]
 
 

@@ -96,7 +96,7 @@ def test_means_are_those_of_loops_over_what_was_kept(tmp_path: Path) -> None:
 
     close("probability", [word["probability"] for word in words])
     close("against", [word["violation"] for word in words])
-    close("log factor of uniform attention", [word["unfocused"] for word in words])
+    close("log factor of uniform attention", [word["log_unfocused"] for word in words])
     close("deletion", [word["deletion"]["area"] for word in drawn])
     close("random", [sum(word["deletion"]["random"]) / 6 for word in drawn])
     close("insertion above random", [w["insertion"]["area"] - sum(w["insertion"]["random"]) / 6 for w in drawn])

@@ -124,7 +124,7 @@ def test_several_networks_that_see_alike_find_what_each_finds_alone_and_what_che
             assert (one.probability, one.without) == pytest.approx((word.probability, word.without), rel=1e-4)
             assert (one.entropy, one.effective_cells) == pytest.approx((word.entropy, word.effective_cells), rel=1e-4)
             assert word.unfocused is not None
-            assert one.unfocused == pytest.approx(np.log(word.unfocused), abs=1e-4)
+            assert one.log_unfocused == pytest.approx(np.log(word.unfocused), abs=1e-4)
             assert {name: one.randomised[name] for name in fine} == {name: word.randomised[name] for name in fine}
             assert set(one.randomised) == {*fine, "encoder"}
         assert found.passes == 2 + 2 * (2 * 2 + 2 + 1) + 4 + 5 * 2 * 2 * 2 + 1 + len(fine) + 1 + 1

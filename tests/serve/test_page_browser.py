@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM
 from PIL import Image
 from served import Listening, jpeg
 
 import attnviz
 from attnviz.captioner import Captioner
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
@@ -28,15 +26,6 @@ pytest.importorskip("uvicorn", reason="attnviz[serve] is not installed")
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SECONDS = 30_000  # milliseconds, on a busy machine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
