@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from attnviz.captioner.depthwise import DepthwiseConv
 from attnviz.errors import ModelError
 
 BATCHNORM_EPS = 1e-3
@@ -76,6 +77,8 @@ class SameConv(nn.Conv2d):
         if stride > 1:
             down, across = (max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
             x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+        if self.groups == self.in_channels and x.dtype == torch.bfloat16 and torch.is_autocast_enabled("cpu"):
+            return cast("Tensor", DepthwiseConv.apply(x, self.weight, self.bias, self.stride, self.padding))
         return super().forward(x)
 
 

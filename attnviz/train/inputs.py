@@ -36,13 +36,25 @@ def maps_of(
     stages = options.encoder_stages
     if options.encoder_rate == 0:
         return maps
+    with arithmetic(model, options.precision if model.training else "float32"):
+        return tuple(x.float() for x in _through(model, maps[0], stages, options.crop < 1))
+
+
+def _through(model: Captioner, x: Tensor, stages: int, early: bool) -> tuple[Tensor, ...]:
+    """The backbone's maps of pixels `x`, or, where not `early`, of what the first `stages` stages made of them."""
     if not stages:
-        return tuple(model.backbone(maps[0]))
+        return tuple(model.backbone(x))
     assert isinstance(model.backbone, EfficientNetLite)  # see `build.freeze`
-    if options.crop < 1:
+    if early:
         with torch.no_grad():
-            maps = (model.backbone.early(maps[0], stages),)
-    return model.backbone.late(maps[0].contiguous(memory_format=torch.channels_last), stages)
+            x = model.backbone.early(x, stages)
+    return model.backbone.late(x.contiguous(memory_format=torch.channels_last), stages)
+
+
+def arithmetic(model: Captioner, precision: str) -> torch.autocast:
+    """Within it, matrix products and convolutions are computed in `precision`: float32, or bfloat16 (Kalamkar et al.
+    2019, arXiv:1905.12322). The weights stay float32."""
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class PixelStore:

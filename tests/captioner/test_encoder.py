@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from attnviz.captioner.convnet import TorchvisionBackbone
+from attnviz.captioner.depthwise import DepthwiseConv
 from attnviz.captioner.efficientnet import (
     BATCHNORM_EPS,
     EfficientNetLite,
@@ -165,3 +166,31 @@ def test_wrong_names_are_one_line_errors() -> None:
         build_backbone("resnet18", "layer9")
     with pytest.raises(ModelError, match="efficientnet-lite2"):
         EfficientNetLite("efficientnet-lite9")
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_gradients_of_a_depthwise_convolution_in_bfloat16_are_float32s(stride: int) -> None:
+    """Of values that bfloat16 holds exactly: those that torch gives in float32."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 9, 8).bfloat16()
+    conv = SameConv(6, 6, 3, stride, groups=6)
+    conv.padding = (1, 1)
+    conv.load_state_dict({key: value.bfloat16().float() for key, value in conv.state_dict().items()})
+    grad = torch.randn(2, 6, *((9, 8) if stride == 1 else (5, 4))).bfloat16()
+    exact = x.float().requires_grad_()
+    wanted = F.conv2d(exact, conv.weight, conv.bias, stride, 1, groups=6)
+    torch.autograd.backward(wanted, grad.float())
+    parameters = {name: p.grad.clone() for name, p in conv.named_parameters() if p.grad is not None}
+    conv.zero_grad()
+    rounded = x.clone().requires_grad_()
+    got = DepthwiseConv.apply(rounded, conv.weight, conv.bias, conv.stride, conv.padding)
+    assert got.dtype == torch.bfloat16
+    assert torch.allclose(got.float(), wanted, rtol=2**-7, atol=2**-7)
+    torch.autograd.backward(got, grad)
+    assert rounded.grad is not None
+    assert exact.grad is not None
+    assert rounded.grad.dtype == torch.bfloat16
+    assert torch.allclose(rounded.grad.float(), exact.grad, rtol=2**-8, atol=1e-6)
+    for name, parameter in conv.named_parameters():
+        assert parameter.grad is not None
+        assert torch.allclose(parameter.grad, parameters[name], rtol=1e-5, atol=1e-5), name

@@ -93,6 +93,30 @@ def test_the_first_stages_stay_frozen_where_told(data: DataConfig, tmp_path: Pat
         fit(replace(config(data, tmp_path / "c", **told), model=model), quiet)
 
 
+def _told(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.with_suffix(".log").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("crop", [0.5, 1.0])
+def test_a_run_in_bfloat16_learns_about_the_same(data: DataConfig, tmp_path: Path, crop: float) -> None:
+    """Weights, and what is measured, stay float32; the losses are those of float32 but for its three digits."""
+    start, runs = fit(config(data, tmp_path / "a", epochs=1), quiet), {}
+    for precision in ("float32", "bfloat16"):
+        told: dict[str, Any] = {"epochs": 2, "encoder_rate": 1e-3, "precision": precision, "dropout": 0.0, "crop": crop}
+        path = fit(replace(config(data, tmp_path / precision, **told), start=str(start)), quiet)
+        runs[precision] = load_checkpoint(path).state_dict(), _told(path)
+    (exact, log), (rounded, rough) = runs["float32"], runs["bfloat16"]
+    assert {value.dtype for value in rounded.values()} == {torch.float32}
+    assert not torch.equal(exact[STEM], rounded[STEM])
+    moved = [(after[STEM] - load_checkpoint(start).state_dict()[STEM]).flatten() for after in (exact, rounded)]
+    assert float(torch.cosine_similarity(moved[0], moved[1], dim=0)) > 0.8
+    for one, other in zip(log, rough, strict=True):
+        assert other["words"] == pytest.approx(one["words"], rel=0.02)
+        assert other["dev words"] == pytest.approx(one["dev words"], rel=0.02)
+    with pytest.raises(ConfigError, match="'precision' must be one of float32, bfloat16, not 'half'"):
+        config(data, tmp_path, precision="half")
+
+
 def test_runs_share_an_encoder_file(data: DataConfig, tmp_path: Path) -> None:
     start = fit(config(data, tmp_path / "a", epochs=1), quiet)
     encoder = tmp_path / "shared" / "toy-encoder.safetensors"
