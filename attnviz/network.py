@@ -239,6 +239,18 @@ class Layered(Network, Protocol):
 
 
 @runtime_checkable
+class Prompted(Network, Protocol):
+    """A network that is asked a question, or given an instruction.
+
+    Attributes:
+        prompt: what it is asked where no prompt is given; "" for nothing.
+    """
+
+    @property
+    def prompt(self) -> str: ...
+
+
+@runtime_checkable
 class Seeing(Network, Protocol):
     """A network whose look at a photo can be taken once and kept: other words over it then cost only the reading, and
     other networks with the same eyes can read them too."""

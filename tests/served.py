@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +74,14 @@ def watched(network: Any, seen: list[int]) -> Any:
 class Listening:
     """A server in a thread, of tiny networks; counts the photos that their backbones look at."""
 
-    def __init__(self, port: int = 0, **settings: Any) -> None:
+    def __init__(self, port: int = 0, load: Any = None, **settings: Any) -> None:
         pytest.importorskip("uvicorn", reason="attnviz[serve] is not installed")
         from attnviz.serve import Address, Networks, Offer, Server, Settings
 
         self.seen: list[int] = []
         self.told: list[BaseException] = []
         networks = Networks([Offer("tiny", "first", MODES), Offer("other", "second")], self._load)
+        networks = Networks([Offer("tiny", "first")], load) if load else networks
         self.server = Server(networks, Settings(**settings), Address("127.0.0.1", port), self.told.append)
         self._thread = threading.Thread(target=self.server.run, daemon=True)
         self._thread.start()
@@ -96,6 +97,31 @@ class Listening:
         self._thread.join(30)
         assert not self._thread.is_alive()
         assert self.told == []
+
+
+class Echo:
+    """A tiny network that is asked a question, and answers with its words."""
+
+    device, concurrent, mode, name, prompt = "cpu", True, None, "echo", "a dog"
+
+    def __init__(self) -> None:
+        from attnviz.captioner import Captioner
+
+        self._own = Captioner.tiny()
+
+    def fingerprint(self) -> str:
+        return "echo"
+
+    def check(self, asked: Any) -> None:
+        """Takes everything."""
+
+    def prepare(self, photo: Any, asked: Any = None) -> Any:
+        return self._own.prepare(photo)
+
+    def describe(self, prepared: Any, asked: Any) -> Any:
+        text = asked.text or asked.prompt or self.prompt
+        traces = self._own.describe(prepared, replace(asked, text=text, prompt=None))
+        return [replace(trace, mode=None, prompt=asked.prompt or self.prompt) for trace in traces]
 
 
 @pytest.fixture

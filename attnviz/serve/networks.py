@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnviz.errors import ModelError
-from attnviz.network import Layered, Seeing
+from attnviz.network import Layered, Prompted, Seeing
 from attnviz.serve.asks import Source
 
 if TYPE_CHECKING:
@@ -88,15 +88,15 @@ class Networks:
 
     def to_dict(self) -> list[dict[str, Any]]:
         """What there is to choose, JSON-ready."""
-        return [
-            {"name": offer.name, "modes": list(offer.modes), "layers": self._layers(offer)} for offer in self.offers
-        ]
+        return [self._told(offer) for offer in self.offers]
 
-    def _layers(self, offer: Offer) -> int | None:
-        """How many layers can be chosen from, once the network is there; None where there are none to choose."""
+    def _told(self, offer: Offer) -> dict[str, Any]:
+        """What there is to choose of one; None for layers and prompt where it has none, or is not there yet."""
         network = next((one for source, one in list(self._loaded.items()) if source.model == offer.name), None)
         depth = getattr(network, "depth", None)
-        return depth if isinstance(network, Layered) and isinstance(depth, int) else None
+        layers = depth if isinstance(network, Layered) and isinstance(depth, int) else None
+        prompt = network.prompt if isinstance(network, Prompted) else None
+        return {"name": offer.name, "modes": list(offer.modes), "layers": layers, "prompt": prompt}
 
 
 def _hint(word: str, known: Any) -> str:

@@ -219,7 +219,15 @@ SCHEMAS: Json = {
         ready=FLAG,
         error=MAYBE_TEXT,
         waiting=WHOLE,
-        models=_list(_object("name modes layers", name=TEXT, modes=_list(TEXT), layers={"type": ["integer", "null"]})),
+        models=_list(
+            _object(
+                "name modes layers prompt",
+                name=TEXT,
+                modes=_list(TEXT),
+                layers={"type": ["integer", "null"], "description": "how many; null where there are none to choose"},
+                prompt={**MAYBE_TEXT, "description": "asked where none is given; null where the model takes none"},
+            )
+        ),
         model=TEXT,
         mode=MAYBE_TEXT,
         most_bytes=WHOLE,

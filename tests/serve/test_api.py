@@ -16,7 +16,7 @@ import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
-from served import MODES, Service, jpeg, serve
+from served import MODES, Echo, Service, jpeg, serve
 
 import attnviz
 from attnviz.captioner import Captioner
@@ -193,7 +193,7 @@ def test_line_by_line(service: Service, upload: bytes) -> None:
 def test_how_things_stand(service: Service, upload: bytes) -> None:
     before = described("Status", service.client.get("/api/status"))
     assert (before["ready"], before["model"], before["mode"]) == (False, "tiny", "concat")
-    assert before["models"][0] == {"name": "tiny", "modes": list(MODES), "layers": None}
+    assert before["models"][0] == {"name": "tiny", "modes": list(MODES), "layers": None, "prompt": None}
     service.post("explain", upload)
     assert service.client.get("/api/status").json()["ready"] is True
 
@@ -446,6 +446,18 @@ class Layered:
         plain = self._own.describe(prepared, replace(asked, layers="all"))
         turned = {name: np.roll(plain[0].weights, 0 if name == "all" else int(name), axis=2) for name in layers}
         return [[replace(trace, weights=turned[name], layers=name, mode=None) for name in layers] for trace in plain]
+
+
+def test_a_prompt_for_a_network_that_takes_one(upload: bytes) -> None:
+    service = serve(load=lambda model, mode: Echo())
+    first = service.post("explain", upload).json()
+    assert service.client.get("/api/status").json()["models"][0]["prompt"] == "a dog"
+    assert (first["caption"], first["prompt"]) == ("a dog", "a dog")
+    other = service.post("explain", photo=first["photo"], prompt="the cat").json()
+    assert (other["caption"], other["prompt"]) == ("the cat", "the cat")
+    given = service.post("explain", photo=first["photo"], prompt="the cat", text="grass").json()
+    assert (given["caption"], given["prompt"]) == ("grass", "the cat")
+    service.close()
 
 
 def test_what_a_trace_file_holds_is_a_zip(service: Service, upload: bytes) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from chromium import CHROMIUM
 from PIL import Image
-from served import Listening, jpeg
+from served import Echo, Listening, jpeg
 
 import attnviz
 from attnviz.captioner import Captioner
@@ -167,6 +167,29 @@ def test_photos_to_choose_to_take_and_to_try(visit: Visit, running: Listening, w
     after(page, lambda: page.click("[data-sample='horses.jpg']"))
     sample = Path(attnviz.__file__).parent / "serve" / "samples" / "horses.jpg"
     assert sentence(page) == said(sample.read_bytes()).caption
+
+
+def test_a_question_to_a_network_that_takes_one(visit: Visit, running: Listening, window: dict[str, Any]) -> None:
+    assert not visit(running, **window).is_visible("#prompt")
+    server = Listening(load=lambda model, mode: Echo())
+    page = visit(server, **window)
+    assert not page.is_visible("#prompt")
+    give(page, jpeg(6))
+    page.wait_for_selector("#prompt", state="visible")
+    assert page.get_attribute("#prompt", "placeholder") == "a dog"
+    assert sentence(page) == "a dog"
+    page.fill("#prompt", "the cat runs")
+    after(page, lambda: page.press("#prompt", "Enter"))
+    assert sentence(page) == "the cat runs"
+    ask(page, "grass")  # words of one's own are read over the same question
+    assert sentence(page) == "grass"
+    assert page.input_value("#prompt") == "the cat runs"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.fill("#prompt", "")
+    after(page, lambda: page.press("#prompt", "Enter"))
+    after(page, lambda: page.click("#own"))
+    assert sentence(page) == "a dog"
+    server.stop()
 
 
 def test_a_photo_that_is_given_before_anything_else_has_come(browser: Any, running: Listening) -> None:

@@ -85,6 +85,11 @@ class HuggingFace:
         return False
 
     @property
+    def prompt(self) -> str:
+        """What it is asked where no prompt is given."""
+        return self.family.prompt or ""
+
+    @property
     def depth(self) -> int:
         """How many layers look at the photo."""
         return len(self._parts.modules)

@@ -4,7 +4,7 @@ class Choices {
   // `change` is called when something else is chosen.
   constructor(change) {
     this.models = [];
-    for (const id of ["mode", "layers"]) el(id).addEventListener("change", () => { this.fill(); change(); });
+    for (const id of ["mode", "layers", "prompt"]) el(id).addEventListener("change", () => { this.fill(); change(); });
     el("model").addEventListener("change", () => { this.fill(); change(); });
     el("others").addEventListener("change", change);
   }
@@ -30,6 +30,8 @@ class Choices {
     el("mode").replaceChildren(...modes.map((name) => new Option(name, name)));
     if (modes.includes(mode)) el("mode").value = mode;
     el("layers").closest("p").hidden = model.layers === null;
+    el("prompt").closest("p").hidden = model.prompt === null;
+    el("prompt").placeholder = model.prompt || "the model's own";
     this.others();
   }
 
@@ -58,6 +60,7 @@ class Choices {
     const own = { model: el("model").value, mode: el("mode").value || null };
     const all = [own, ...this.beside].map(({ model, mode }) => (mode === null ? model : `${model}:${mode}`));
     const layers = el("layers").value.split(",").map((part) => part.trim()).filter(Boolean);
-    return { network: all, ...(this.model?.layers != null && all.length === 1 && layers.length ? { layers } : {}) };
+    const prompt = (this.model.prompt !== null && el("prompt").value.trim()) || null;
+    return { network: all, prompt, ...(this.model?.layers != null && all.length === 1 && layers.length ? { layers } : {}) };
   }
 }
