@@ -125,8 +125,9 @@ class TrainConfig:
         crop: random windows of at least this share of a photo's area are learned from, and boxes follow; 1 shows the
             photo. They are cut from the pixels while the backbone learns (not kept on disk, so `encoder_stages` saves
             less time), from its kept maps where it is frozen.
-        precision: what a backbone that learns is computed in: float32, or bfloat16, which takes less than half the time
-            on a CPU that has it (AVX-512 BF16, AMX). The weights stay float32, and so does all that is measured.
+        precision: what the backbone is computed in for photos that are learned from: float32, or bfloat16, which takes
+            less than half the time on a CPU that has it (AVX-512 BF16, AMX). The weights stay float32, and so does all
+            that is measured.
         decay: weight decay.
         dropout: see `Decoder`.
         map_dropout: share of the backbone's values dropped in training.

@@ -88,7 +88,13 @@ class Joined:
 
 
 def read_inputs(
-    model: Captioner, splits: Sequence[Split], kinds: Iterable[bool], say: Say, cache: str | None, stages: int | None
+    model: Captioner,
+    splits: Sequence[Split],
+    kinds: Iterable[bool],
+    say: Say,
+    cache: str | None,
+    stages: int | None,
+    precision: str = "float32",
 ) -> dict[bool, Inputs]:
     """What the network is fed of several splits, under one numbering; by whether it is mirrored.
 
@@ -96,7 +102,7 @@ def read_inputs(
         kinds: which of the two are wanted.
         say: told about progress.
         cache: the folder for what the frozen layers make of the photos; None for the pixels themselves.
-        stages: see `FeatureStore`.
+        stages, precision: see `FeatureStore`.
 
     Raises:
         DataError: when the folder cannot be written.
@@ -104,7 +110,7 @@ def read_inputs(
     sizes = [len(split) for split in splits]
     if cache is not None:
         return {
-            flip: Joined([FeatureStore(model, split, flip, cache, say, stages) for split in splits], sizes)
+            flip: Joined([FeatureStore(model, one, flip, cache, say, stages, precision) for one in splits], sizes)
             for flip in kinds
         }
     stores = [PixelStore.read(model, split) for split in splits]

@@ -50,6 +50,7 @@ class FeatureStore:
         split: the photos.
         flip: whether of the mirror images.
         stages: how many of the backbone's first stages are frozen, whose output is then the one map; None: all of it.
+        precision: what they are computed in, see `TrainConfig`.
         cache: the folder that keeps them, under a name made from the backbone's weights, the split's file and `flip`.
         say: told about progress.
 
@@ -65,15 +66,17 @@ class FeatureStore:
         cache: str | Path,
         say: Say = lambda line: None,
         stages: int | None = None,
+        precision: str = "float32",
     ) -> None:
         folder = Path(cache)
-        key = _fingerprint(model, split, flip, stages)
+        key = _fingerprint(model, split, flip, stages, precision)
         count = 1 if stages is not None else len(model.backbone.channels)
         paths = [folder / f"{split.name}-{key}-{k}.npy" for k in range(count)]
         if not all(path.exists() for path in paths):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                _compute(model, split, flip, stages, paths, say)
+                with arithmetic(model, precision):
+                    _compute(model, split, flip, stages, paths, say)
             except OSError as error:
                 raise DataError(f"{folder}: the features cannot be kept there: {error.strerror or error}") from error
         self.maps = [np.load(path, mmap_mode="r") for path in paths]
@@ -83,8 +86,14 @@ class FeatureStore:
         return tuple(torch.from_numpy(np.ascontiguousarray(maps[rows])).float() for maps in self.maps)
 
 
-def _fingerprint(model: Captioner, split: Split, flip: bool, stages: int | None) -> str:
-    frozen = "" if stages is None else f" {stages}"
+def arithmetic(model: Captioner, precision: str) -> torch.autocast:
+    """Within it, matrix products and convolutions are computed in `precision`: float32, or bfloat16 (Kalamkar et al.
+    2019, arXiv:1905.12322). The weights stay float32."""
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _fingerprint(model: Captioner, split: Split, flip: bool, stages: int | None, precision: str) -> str:
+    frozen = ("" if stages is None else f" {stages}") + ("" if precision == "float32" else f" {precision}")
     digest = hashlib.sha256(
         f"{model.config.backbone} {model.config.layer} {model.input} {model.frame_kind} {flip}{frozen}".encode()
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attnviz.captioner.efficientnet import EfficientNetLite
 from attnviz.train.crops import crop
-from attnviz.train.features import inputs
+from attnviz.train.features import arithmetic, inputs
 
 if TYPE_CHECKING:
     from attnviz.captioner import Captioner
@@ -49,12 +49,6 @@ def _through(model: Captioner, x: Tensor, stages: int, early: bool) -> tuple[Ten
         with torch.no_grad():
             x = model.backbone.early(x, stages)
     return model.backbone.late(x.contiguous(memory_format=torch.channels_last), stages)
-
-
-def arithmetic(model: Captioner, precision: str) -> torch.autocast:
-    """Within it, matrix products and convolutions are computed in `precision`: float32, or bfloat16 (Kalamkar et al.
-    2019, arXiv:1905.12322). The weights stay float32."""
-    return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class PixelStore:

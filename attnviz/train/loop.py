@@ -126,7 +126,7 @@ class Trainer:
         kinds = [False, True] if self.options.flip else [False]
         self.stages = freeze(model, self.options)
         kept = config.data.cache if self.frozen or (self.stages and self.options.crop == 1) else None
-        self.inputs = read_inputs(model, splits, kinds, say, kept, self.stages or None)
+        self.inputs = read_inputs(model, splits, kinds, say, kept, self.stages or None, self.options.precision)
         self.dev_inputs = read_inputs(model, [dev], [False], say, kept, self.stages or None)[False]
         self.lessons = {flip: [one for split in splits for one in self._lessons(split, flip)] for flip in kinds}
         self.dev_lessons = {False: self._lessons(dev, False)}

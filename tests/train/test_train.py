@@ -18,12 +18,13 @@ from attnviz.captioner import Captioner, load_checkpoint
 from attnviz.captioner.attention import SCORES
 from attnviz.captioner.header import read_meta
 from attnviz.captioner.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
-from attnviz.data import Caption, Phrase, Record
+from attnviz.data import Caption, Phrase, Record, Split
 from attnviz.errors import AttnvizError, ConfigError, ModelError
 from attnviz.explain import explain
 from attnviz.photo.frame import Frame
 from attnviz.train import DataConfig, FitConfig, fit, read_config
 from attnviz.train.batches import EARLIER, collate, lesson
+from attnviz.train.features import FeatureStore
 from attnviz.train.losses import box_loss, even_loss, word_loss
 
 STEM = "backbone.stem.weight"
@@ -115,6 +116,23 @@ def test_a_run_in_bfloat16_learns_about_the_same(data: DataConfig, tmp_path: Pat
         assert other["dev words"] == pytest.approx(one["dev words"], rel=0.02)
     with pytest.raises(ConfigError, match="'precision' must be one of float32, bfloat16, not 'half'"):
         config(data, tmp_path, precision="half")
+
+
+def test_features_of_another_precision_are_other_files(data: DataConfig, tmp_path: Path) -> None:
+    model, split = Captioner.tiny(), Split(data.train)
+    kept = {p: FeatureStore(model, split, False, tmp_path, precision=p) for p in ("float32", "bfloat16", "float32")}
+    assert len(list(tmp_path.glob("*.npy"))) == 4  # two maps of each
+    for exact, rounded in zip(kept["float32"].maps, kept["bfloat16"].maps, strict=True):
+        assert not np.array_equal(exact, rounded)
+        wrong = np.abs(exact.astype(float) - rounded).mean() / np.abs(exact.astype(float)).mean()
+        assert wrong < 0.05  # eight bits of each number, through some fifty layers
+    for store, expected in zip(kept["float32"].maps, model.backbone(_pixels(model, split)), strict=True):
+        assert np.allclose(store, expected.detach().numpy(), atol=2e-3)
+
+
+def _pixels(model: Captioner, split: Split) -> torch.Tensor:
+    photos = [Frame.of("stretch", photo.size, model.input, model.grid).apply(photo.pixels) for photo in split.photos()]
+    return torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float() / 255
 
 
 def test_runs_share_an_encoder_file(data: DataConfig, tmp_path: Path) -> None:
