@@ -51,11 +51,15 @@ def blend(model: Captioner, start: Path, share: float) -> None:
     """Moves every weight that `model` took over from the checkpoint `start` back to it, `share` of the way (0 to 1).
 
     Halfway between what a network knew and what it has learned since, it often knows both better: weight-space
-    ensembling (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+    ensembling (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903). Words that it did not know stay.
     """
-    own = model.state_dict()
-    taken = _taken(model, load_checkpoint(start))
-    model.load_state_dict(own | {key: own[key].lerp(value.to(own[key]), share) for key, value in taken.items()})
+    own, other = model.state_dict(), load_checkpoint(start)
+    back = {key: own[key].lerp(value.to(own[key]), share) for key, value in _taken(model, other).items()}
+    # A word that is new began as the unknown one, whose rows are no place to go back to.
+    new = torch.tensor([word not in other.vocabulary.words for word in model.vocabulary.words], device=model.device)
+    for key in back.keys() & {f"decoder.{name}" for name in other.decoder.WORD_ROWS}:
+        back[key][new] = own[key][new]
+    model.load_state_dict(own | back)
 
 
 def freeze(model: Captioner, options: TrainConfig) -> int:

@@ -199,6 +199,21 @@ def test_a_blend_matches_words_by_their_spelling(data: DataConfig, tmp_path: Pat
         assert torch.equal(mine, theirs), word
 
 
+def test_new_words_are_not_blended(data: DataConfig, tmp_path: Path) -> None:
+    """The start has no place for them to go back to."""
+    start = fit(config(replace(data, minimum=3), tmp_path / "a", epochs=1), quiet)
+    runs = [config(replace(data, minimum=1), tmp_path / name, epochs=1, rate=0.1) for name in "bc"]
+    far, near = blended(runs[0], start, 0), blended(runs[1], start, 1)
+    old = load_checkpoint(start)
+    fresh = [word not in old.vocabulary.words for word in near.vocabulary.words]
+    assert 0 < sum(fresh) < len(fresh) - len(SPECIAL)
+    for name in ("embed.weight", "bias"):
+        before, after, first = (one.state_dict()[f"decoder.{name}"] for one in (far, near, old))
+        assert torch.equal(after[fresh], before[fresh])
+        rows = old.vocabulary.encode([w for w, new in zip(near.vocabulary.words, fresh, strict=True) if not new][4:])
+        assert torch.equal(after[~torch.tensor(fresh)][4:], first[rows])
+
+
 FRAME = Frame.stretch((32, 32), (32, 32), (2, 2))
 
 
