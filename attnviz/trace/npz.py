@@ -126,6 +126,8 @@ def header(stream: IO[bytes], name: str) -> tuple[Shape, int]:
         raise TraceError(f"{name!r} is not a plain array; save numbers or unicode text")
     if dtype.hasobject:
         raise TraceError(f"{name!r} holds Python objects, which are not safe to read; save numbers or unicode text")
+    if min(shape, default=0) < 0:  # numpy 2.0 reads such an array, as if it were another
+        raise TraceError(f"{name!r} has the shape {shape}, so the file is damaged; save it again")
     return shape, math.prod(shape) * dtype.itemsize
 
 

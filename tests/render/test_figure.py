@@ -468,7 +468,34 @@ def test_words_too_long_get_smaller_and_in_the_end_are_cut(pixels: np.ndarray) -
     assert [title.get_text() for title in shown[3:]] == ["␣", "tab bed"]
 
 
-@pytest.mark.filterwarnings("error")
+def right_edges(page: Page, dpi: int, kind: str) -> list[float]:
+    """Where each text on a page ends, as a share of its width, as matplotlib itself draws it."""
+    from matplotlib.backends import backend_agg, backend_pdf
+
+    agg: Any = backend_agg.RendererAgg
+    pdf: Any = backend_pdf
+    width, height = page.get_size_inches()
+    page.set_dpi(dpi)
+    dots = int(width * dpi) + 1, int(height * dpi) + 1
+    renderer = agg(*dots, dpi) if kind == "png" else pdf.RendererPdf(pdf.PdfFile(io.BytesIO()), dpi, height, width)
+    return [text.get_window_extent(renderer).x1 / (width * dpi) for text in page.texts]
+
+
+@pytest.mark.parametrize(("width", "dpi"), [("85mm", 150), ("2in", 150), ("3.3in", 72)])
+def test_no_text_runs_over_the_page(pixels: np.ndarray, width: str, dpi: int) -> None:
+    """Letters in dots are up to a few per cent wider than their outlines, which sums up along a line."""
+    choice = np.random.default_rng(5)
+    words = tuple(map(str, choice.choice(["WAVE", "a", "water", "black-and-white", "illustration", "in"], 16)))
+    unsure = trace((*words, "i" * 400), logprobs=np.full(17, -4.0, np.float32))
+    page = figure(unsure, pixels, width=width, dpi=dpi, columns=6, height=30)
+    lines = [text for text in texts(page) if ("?" in text or "…" in text) and "probability" not in text]
+    assert " ".join(lines).split()[:16] == [f"{word}?" for word in words]
+    assert lines[-1].endswith("…")
+    for dots, kind in ((dpi, "png"), (110, "png"), (72, "pdf")):
+        assert 0.9 < max(right_edges(page, dots, kind)) <= 1.0
+
+
+@pytest.mark.filterwarnings("error::UserWarning")  # as matplotlib tells of missing letters
 def test_words_of_any_script_and_emoji(pixels: np.ndarray) -> None:
     from attnviz.render import fonts
 

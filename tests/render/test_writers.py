@@ -406,6 +406,17 @@ def test_without_pyav_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         encoded("mp4", pictures())
 
 
+def of_bt709(frame: Any) -> np.ndarray:
+    """(H, W, 3): a frame as the standard has it (ITU-R BT.709, limited range), whatever the reader takes it for."""
+    height, width = frame.height, frame.width
+    samples = frame.to_ndarray(format="yuv420p").ravel().astype(float)
+    luma, blue, red = np.split(samples, [height * width, height * width * 5 // 4])
+    y = (luma.reshape(height, width) - 16) / 219
+    cb, cr = ((half.reshape(height // 2, width // 2).repeat(2, 0).repeat(2, 1) - 128) / 224 for half in (blue, red))
+    rgb = np.stack([y + 1.5748 * cr, y - 0.1873 * cb - 0.4681 * cr, y + 1.8556 * cb], 2)
+    return np.asarray(np.rint(rgb.clip(0, 1) * 255))
+
+
 @pytest.mark.parametrize("size", [(150, 330), (151, 331)])
 def test_mp4(size: tuple[int, int]) -> None:
     av = pytest.importorskip("av")
@@ -414,14 +425,14 @@ def test_mp4(size: tuple[int, int]) -> None:
     with av.open(io.BytesIO(data)) as container:
         video = container.streams.video[0]
         assert video.width % 2 == video.height % 2 == 0
-        found = [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in container.decode(video)]
+        found = [(float(frame.time), of_bt709(frame)) for frame in container.decode(video)]
         assert float(video.duration * video.time_base) == pytest.approx(3 * 0.5 + 1.2, abs=0.01)
     for index, still in enumerate(shown.stills):
         expected = shown.still(still)
         pixels = next(pixels for time, pixels in reversed(found) if time <= 0.5 * index + 0.25)
         error = pixels[: expected.shape[0], : expected.shape[1]].astype(float) - expected
         assert np.sqrt((error**2).mean()) < 9
-        assert np.abs(error.mean(axis=(0, 1))).max() < 3, "no shift of colours"
+        assert np.abs(error.mean(axis=(0, 1))).max() < 1, "no shift of colours"
     assert encoded("mp4", pictures(shape=size, duration=0.5, last=1.2, threads=1)) == data
     assert data.index(b"moov") < data.index(b"mdat"), "the index comes first"
 

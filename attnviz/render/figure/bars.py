@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,7 +139,7 @@ class Legend:
         for spine in axes.spines.values():
             spine.set_visible(False)
         places = colorbar.spread(
-            bar.marks, round(width * 10), lambda text: round(self._letters.width(text, small) * 10), round(small * 6)
+            bar.marks, int(width * 10), lambda text: ceil(self._letters.width(text, small) * 10), round(small * 6)
         )
         axes.set_xticks([position for position, _ in bar.marks], labels=[""] * len(bar.marks))
         axes.tick_params(axis="x", length=0.25 * small, width=0.5, pad=1, color="0.35")

@@ -55,7 +55,7 @@ class Composer:
 
     def __init__(self, parts: Parts, options: FigureOptions) -> None:
         self._parts, self._options = parts, options
-        self._type = Type(Letters(options.font), options.font_size)
+        self._type = Type(Letters(options.font, options.dpi), options.font_size)
         self._dots = options.dpi / 72  # a point
         self._size = options.font_size
 

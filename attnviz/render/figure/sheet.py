@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DROP = 0.42  # of the room above a panel, below its word's baseline, in letters' heights
 LABEL = 1.35  # a line of a row's label, in letters' heights
+SLACK = 1e-4  # dots that a panel lacks: some versions of matplotlib make 217.000001 dots 218, and resample all rows
 
 Scales = Mapping[tuple[int, "Row"], Sequence["Scale"]]
 """(number of a photo, row) -> the scale of each drawn step."""
@@ -146,8 +147,8 @@ class Sheet:
         rectangle = (
             place.left / self._width,
             self._up(place.top + place.height) / self._height,
-            place.width / self._width,
-            place.height / self._height,
+            (place.width - SLACK) / self._width,
+            (place.height - SLACK) / self._height,
         )
         axes = page.add_axes(rectangle)
         axes.set_axis_off()

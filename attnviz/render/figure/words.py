@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -10,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import BboxImage
 from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
 
 from attnviz.errors import ConfigError
 from attnviz.render import fonts, text
+from attnviz.render.figure.page import SCREEN
 from attnviz.render.text import JOINERS, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEAST = 4.0  # points; smaller letters do not print
-MEASURED = 100  # pixels at which words are measured
+MEASURED = 1000  # pixels at which words are measured
 ELLIPSIS = "…"
 MISSING = "\ufffd"
 SCALABLE, COLOUR = 1, 1 << 14  # FreeType's flags of a font
@@ -33,13 +36,16 @@ class Letters:
 
     Args:
         font: name of a family or path of a font file; None for DejaVu Sans.
+        dpi: of the page. In dots, letters are made to fit them (hinted), and words up to a few per cent longer.
 
     Raises:
         ConfigError: no such font.
     """
 
-    def __init__(self, font: str | None) -> None:
+    def __init__(self, font: str | None, dpi: float) -> None:
         self._first = str(fonts.default_path()) if font is None else find(font)
+        self._screens = [_screen(dots) for dots in {dpi, SCREEN}]
+        self._widths: dict[tuple[str, float], float] = {}
 
     def text(self, word: str) -> str:
         """A token as it is shown: printable, one line, and a mark in the place of what no font has."""
@@ -58,7 +64,16 @@ class Letters:
         return FontProperties(family=[_family(path) for path in paths], size=size)
 
     def width(self, text: str, size: float) -> float:
-        """The length of `text` in points."""
+        """The length of `text` in points, where it is longest: in a PDF, or in dots, on the page or in a notebook."""
+        found = self._widths.get((text, size))
+        if found is None:
+            style = self.properties(text, size)
+            dots = [r.get_text_width_height_descent(text, style, False)[0] / r.dpi * 72 for r in self._screens if text]
+            found = self._widths[text, size] = max([self._outlines(text, size), *dots])
+        return found
+
+    def _outlines(self, text: str, size: float) -> float:
+        """The length of `text` in points by its fonts' outlines."""
         total = 0.0
         run = ""
         before: str | None = None
@@ -72,16 +87,18 @@ class Letters:
         return total * size / MEASURED
 
     def fitted(self, word: str, size: float, room: float) -> tuple[str, float]:
-        """`word` as shown and its size: smaller where it is wider than `room` points, in the end cut."""
+        """`word` as shown and its size: smaller where it is wider than `room` points, in the end cut.
+
+        By its outlines, which are the same at every size: in dots it may be a few per cent wider.
+        """
         text = self.text(word)
-        width = self.width(text, size)
+        width = self._outlines(text, size)
         if width <= room:
             return text, size
         smaller = max(size * room / width, min(size, LEAST))
-        kept = text
-        while len(kept) > 1 and self.width(text, smaller) > room * 1.001:
-            kept = kept[:-1]
-            text = kept + ELLIPSIS
+        if self._outlines(text, smaller) > room * 1.001:
+            kept = bisect(range(1, len(text)), room, key=lambda many: self._outlines(text[:many] + ELLIPSIS, smaller))
+            text = text[: max(1, kept)] + ELLIPSIS
         return text, smaller
 
     def _paths(self, text: str) -> list[str]:
@@ -124,6 +141,12 @@ def paste(page: Figure, word: str, size: float, place: tuple[float, float], room
     picture = BboxImage(TransformedBbox(box, page.transFigure), interpolation="none", origin="upper")
     picture.set_data(rgba)
     page.add_artist(picture)
+
+
+def _screen(dpi: float) -> Any:
+    """What matplotlib measures text with as it draws it at `dpi`."""
+    renderer: Any = RendererAgg
+    return renderer(1, 1, dpi)
 
 
 def find(font: str) -> str:
