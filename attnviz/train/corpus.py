@@ -57,7 +57,7 @@ def sentences(objects: Sequence[str]) -> tuple[Caption, ...]:
     if PERSON in objects:
         texts = [f"a person with {name}" for name in named] or ["a person"]
     elif len(named) == 1:
-        texts = [named[0], f"a close up of {named[0]}"]
+        texts = [named[0]]
     else:
         pairs = list(zip(named, (*named[1:], named[0]), strict=True))
         texts = [f"{one} {join} {other}" for join in ("and", "next to", "with") for one, other in pairs]

@@ -38,8 +38,9 @@ LONGEST = 16
 SHORTEST = 7
 """Words of it at least: a caption has eleven on average, listed names ("a cat and a chair") five."""
 
-STILTED = ("person", "dining")
-"""Words that belong to listed names, not to speech; a writer that has learned from those would fall back on them."""
+STILTED = ("person", "dining", "close")
+"""Words that belong to listed names, not to speech; a writer that has learned from those would fall back on them. And
+"a close up of": people begin 1 % of COCO's captions so, a search for a thing 18 %, and what learned from that 25 %."""
 
 LENGTH_POWER = 0.7
 """As in the plain search, but a little more for length: the way to the thing may be long."""
