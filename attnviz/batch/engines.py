@@ -13,7 +13,7 @@ from attnviz.batch.pipeline import Pipeline
 from attnviz.network import Network
 
 if TYPE_CHECKING:
-    from attnviz.batch.listing import Listed
+    from attnviz.batch.catalogue import Photos
     from attnviz.batch.record import Record
     from attnviz.batch.work import Work
     from attnviz.network import Asked
@@ -37,9 +37,7 @@ class Engine(Protocol):
             AttnvizError: they cannot, or cannot be opened.
         """
 
-    def records(
-        self, work: Work, photos: Sequence[Listed], stop: threading.Event, inherited: int | None
-    ) -> Generator[Record]:
+    def records(self, work: Work, photos: Photos, stop: threading.Event, inherited: int | None) -> Generator[Record]:
         """The records of the photos, as each is finished, its results in place.
 
         Args:
@@ -74,9 +72,7 @@ class Local:
         self._networks = opened(self._models)
         return identities(self._networks, asked)
 
-    def records(
-        self, work: Work, photos: Sequence[Listed], stop: threading.Event, inherited: int | None
-    ) -> Generator[Record]:
+    def records(self, work: Work, photos: Photos, stop: threading.Event, inherited: int | None) -> Generator[Record]:
         processes = min(self._threads or cpus(), MOST_PROCESSES, max(1, len(photos)))
         pipeline = Pipeline(replace(work, models=self._networks), photos, processes, stop, inherited)
         with closing(pipeline.run()) as records:

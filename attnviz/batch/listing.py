@@ -6,66 +6,15 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from attnviz.batch.names import ENDING, result_folder, set_apart
+from attnviz.batch.catalogue import ALIKE, NOTHING, PHOTO, Catalogue, Found, Photos
+from attnviz.batch.listed import Listed
+from attnviz.batch.names import ENDING
 from attnviz.errors import ConfigError, DataError
 from attnviz.files import absent, composed, is_folder
 from attnviz.photo.kinds import LIKE_PHOTOS, SUFFIXES
-
-
-class Stamp(NamedTuple):
-    """By what a photo's file is known again without being read: bytes, time of change, and a store's own tag."""
-
-    size: int | None = None
-    mtime_ns: int | None = None
-    etag: str | None = None
-
-
-UNKNOWN = Stamp()
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A photo.
-
-    Attributes:
-        path: relative to the source, with "/" between the parts. Bytes that are no text stand in it as lone surrogates.
-        apart: the folder of its results, where its name is like another's.
-        error: why it is no photo after all: a folder that cannot be read is listed too, so that it is told of.
-        origin: the path or URL where it lies, if that is not the path in the source.
-        span: (start, length) of its bytes in that file.
-        stamp: what the listing told of it, where it did.
-    """
-
-    path: str
-    apart: str | None = None
-    error: str | None = None
-    origin: str | None = None
-    span: tuple[int, int] | None = None
-    stamp: Stamp | None = None
-
-    @property
-    def folder(self) -> str:
-        """Of its results, relative to the output folder."""
-        return self.apart or (self.path if self.error is not None else result_folder(self.path))
-
-
-class Found(NamedTuple):
-    """What a source holds.
-
-    Attributes:
-        photos: those that are asked for, in the order of their paths.
-        left_out: the paths of files that look like photos but were not asked for.
-        present: the paths of all files, asked for or not, and of the folders that cannot be read.
-    """
-
-    photos: list[Listed]
-    left_out: tuple[str, ...]
-    present: Container[str]
 
 
 class Present:
@@ -79,13 +28,13 @@ class Present:
 
 
 def chosen(
-    name: str, files: Sequence[Listed], glob: str | None, shard: tuple[int, int], present: Container[str] | None = None
+    name: str, files: Iterable[Listed], glob: str | None, shard: tuple[int, int], present: Container[str] | None = None
 ) -> Found:
     """Those of the files that are asked for; the folders of their results are found over all of them.
 
     Args:
         name: of the source.
-        files: all that it holds, in the order of their paths, those that cannot be read last.
+        files: all that it holds, in any order; of several with the same path the first one counts.
         present: as in `Found`; the paths of `files` by default.
 
     Raises:
@@ -94,23 +43,20 @@ def chosen(
     """
     wanted = matcher(glob) if glob is not None else is_image
     number, count = shard
-    # Over all files: what is taken this time shall not change where the results of a photo go.
-    apart = set_apart([one.path for one in files if one.error is None])
-    listed = [
-        replace(one, apart=apart[one.path]) if one.path in apart else one
-        for one in files
-        if one.error is not None or wanted(one.path)
-    ]
-    others = [one.path for one in files if glob is None and one.path.lower().endswith(LIKE_PHOTOS)]
-    if not listed:
+
+    def kind(one: Listed) -> tuple[int, bool]:
+        mine = count == 1 or part(one.path, count) == number
+        if one.error is not None or wanted(one.path):
+            return PHOTO, mine
+        return ALIKE if glob is None and one.path.lower().endswith(LIKE_PHOTOS) else NOTHING, mine
+
+    found = Catalogue(files, kind)
+    if not found.any_photos:
         what = f"no file that matches {glob!r}" if glob is not None else f"no photos ({', '.join(SUFFIXES)})"
+        others = found.paths(ALIKE, mine=False)
         what += f" but {by_suffix(others)}" if others else ""
         raise DataError(f"{name}: holds {what}; name another folder, or choose files with --glob")
-    return Found(
-        listed if count == 1 else [one for one in listed if part(one.path, count) == number],
-        tuple(path for path in others if part(path, count) == number),
-        frozenset(one.path for one in files) if present is None else present,
-    )
+    return Found(Photos(found), found.paths(ALIKE, mine=True), found if present is None else present)
 
 
 def check_shard(shard: tuple[int, int]) -> None:
@@ -148,10 +94,7 @@ def find(folder: Path, out: Path, glob: str | None = None, shard: tuple[int, int
         raise ConfigError(
             f"{out}: is the folder of the photos; give another for the results, such as {out / 'results'}"
         )
-    errors: dict[str, str] = {}
-    files = [Listed(path) for path in sorted(_files(folder, out, errors))]
-    files += [Listed(path, error=error) for path, error in sorted(errors.items())]
-    return chosen(str(folder), files, glob, shard, Present(folder))
+    return chosen(str(folder), _files(folder, out), glob, shard, Present(folder))
 
 
 def by_suffix(paths: Iterable[str]) -> str:
@@ -216,8 +159,8 @@ def is_image(path: str) -> bool:
     return path.lower().endswith(SUFFIXES)
 
 
-def _files(top: Path, out: Path, errors: dict[str, str]) -> Iterator[str]:
-    """The relative paths of all files that are not hidden; `errors` gets the folders that cannot be read."""
+def _files(top: Path, out: Path) -> Iterator[Listed]:
+    """All files that are not hidden, and the folders that cannot be read."""
     read = {_identity(top)}
     if out.is_dir():
         read.add(_identity(out))
@@ -231,24 +174,27 @@ def _files(top: Path, out: Path, errors: dict[str, str]) -> Iterator[str]:
             if not _fresh(top / inside, read):
                 continue
         try:
-            with os.scandir(top / inside) as entries:
-                found = [entry for entry in entries if not entry.name.startswith(".")]
+            for entry in _visible(top / inside):
+                path = f"{inside}/{entry.name}" if inside else entry.name
+                if _is_folder(entry):
+                    if _is_result(Path(entry.path)):
+                        continue
+                    if entry.is_symlink():
+                        links.append(path)
+                    elif _fresh(Path(entry.path), read):
+                        folders.append(path)
+                elif _is_file(entry):
+                    yield Listed(path)
         except OSError as error:
             if not inside:
                 raise DataError(f"{top}: cannot be read: {error.strerror}; check its permissions") from error
-            errors[inside] = f"cannot be read: {error.strerror}; check the folder's permissions"
-            continue
-        for entry in found:
-            path = f"{inside}/{entry.name}" if inside else entry.name
-            if _is_folder(entry):
-                if _is_result(Path(entry.path)):
-                    continue
-                if entry.is_symlink():
-                    links.append(path)
-                elif _fresh(Path(entry.path), read):
-                    folders.append(path)
-            elif _is_file(entry):
-                yield path
+            yield Listed(inside, error=f"cannot be read: {error.strerror}; check the folder's permissions")
+
+
+def _visible(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What is right in a folder and not hidden, one at a time: there may be millions."""
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith("."))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -272,8 +218,11 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _fresh(path: Path, read: set[tuple[int, int]]) -> bool:
-    """Whether a folder was not met before; from now on it was."""
-    identity = _identity(path)
+    """Whether a folder was not met before; from now on it was. One that cannot be looked at is: reading it says why."""
+    try:
+        identity = _identity(path)
+    except OSError:
+        return True
     if identity in read:
         return False
     read.add(identity)

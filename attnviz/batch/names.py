@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from attnviz.files import NAME_BYTES, composed, hashed
 
@@ -19,39 +19,26 @@ _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.DOTALL)
 
 
-def result_folders(paths: Iterable[str]) -> dict[str, str]:
-    """Photo -> folder of its results, both relative and with "/" between the parts.
-
-    Where names differ only in case or in their Unicode form, which not every file system tells apart, only the one
-    that is in lower case and composed stays as it is; the others get digits of their hash.
-    """
-    paths = list(paths)
-    apart = set_apart(paths)
-    return {path: apart.get(path) or result_folder(path) for path in paths}
-
-
 def result_folder(path: str) -> str:
     """The folder of a photo whose name is like no other's."""
     return "/".join(_safe_parts(path))
 
 
-def set_apart(paths: Sequence[str]) -> dict[str, str]:
-    """The folders of those photos whose names are like another's, but for the one that keeps its own."""
-    import numpy as np
+def mark(path: str) -> int:
+    """What is the same for two photos whose folders some system takes for one: 64 bits, since there may be millions.
 
-    marks = np.fromiter((_mark(result_folder(path)) for path in paths), np.uint64, len(paths))
-    marks.sort()
-    again = set(marks[1:][marks[1:] == marks[:-1]].tolist())
-    if not again:
-        return {}
-    plain = ((path, result_folder(path)) for path in paths)
-    return {path: _hashed(folder, path) for path, folder in plain if _mark(folder) in again and folder != _key(folder)}
+    Where names differ only in case or in their Unicode form, which not every file system tells apart, only the one
+    that is in lower case and composed keeps its folder; the others get one by `apart`. So would a photo whose mark is
+    another's by chance: that does no harm.
+    """
+    digest = hashlib.blake2b(_key(result_folder(path)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
-def _mark(folder: str) -> int:
-    """What is the same for two folders that are alike: a few bytes, since there may be millions."""
-    digest = hashlib.blake2b(_key(folder).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
+def apart(path: str) -> str | None:
+    """The folder, with digits of its hash, of a photo whose mark is another's; None for the one that keeps its own."""
+    folder = result_folder(path)
+    return None if folder == _key(folder) else _hashed(folder, path)
 
 
 def _safe_parts(path: str) -> Iterable[str]:

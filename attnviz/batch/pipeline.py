@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,9 @@ from attnviz.batch.work import (
 from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
+    from attnviz.batch.catalogue import Photos
     from attnviz.batch.jobs import Answer, Job
-    from attnviz.batch.listing import Listed
+    from attnviz.batch.listed import Listed
     from attnviz.batch.record import Record
 
 MEMORY = 256 * 2**20
@@ -62,13 +63,13 @@ class Pipeline:
     def __init__(
         self,
         work: Work,
-        photos: Sequence[Listed],
+        photos: Photos,
         processes: int,
         stop: threading.Event,
         inherited: int | None = None,
     ) -> None:
         self._work, self._stop, self._inherited = work, stop, inherited
-        self._photos = iter(list(enumerate(photos)))
+        self._photos = enumerate(photos)
         self._feeding = threading.Lock()
         decoders, networks = min(4, processes), _networks(work, processes)
         self._gate = Gate(MEMORY)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnviz.batch.ledger import Ledger
-from attnviz.batch.listing import Stamp
+from attnviz.batch.listed import Stamp
 from attnviz.batch.record import DONE
 
 if TYPE_CHECKING:
-    from attnviz.batch.listing import Listed
+    from attnviz.batch.catalogue import Photos
+    from attnviz.batch.listed import Listed
     from attnviz.batch.manifest import Manifest
     from attnviz.batch.outs import Out
     from attnviz.batch.record import Record
     from attnviz.batch.sources import Source
 
 
-def left_to_do(listed: Sequence[Listed], source: Source, out: Out, settings: str, manifest: Manifest) -> list[Listed]:
+def left_to_do(listed: Photos, source: Source, out: Out, settings: str, manifest: Manifest) -> Photos:
     """The photos that have no finished results.
 
     The other manifests in the output folder count too: a folder that was begun as a whole can be finished in shards.
@@ -33,23 +33,24 @@ def left_to_do(listed: Sequence[Listed], source: Source, out: Out, settings: str
         manifest: of this run.
 
     Raises:
-        OutputError: a manifest that cannot be read or written.
+        AttnvizError: a manifest that cannot be read or written, or no room for temporary files.
     """
-    todo = []
     with tempfile.TemporaryDirectory(prefix="attnviz-") as scratch:
         paths = out.manifests(Path(scratch))
         ledgers = [manifest.records, *(Ledger(path) for path in paths if path.name != manifest.path.name)]
         if not any(map(len, ledgers)):
-            return list(listed)
-        for photo in listed:
+            return listed
+
+        def is_left(photo: Listed) -> bool:
             for record in filter(None, (ledger.get(photo.path) for ledger in ledgers)):
                 fresh = still_true(record, photo, source, settings)
                 if fresh is not None and out.is_there(record):
                     if fresh != record:
                         manifest.append(fresh)
-                    break
-            else:
-                todo.append(photo)
+                    return False
+            return True
+
+        todo = listed.only(is_left)
         for ledger in ledgers[1:]:
             ledger.close()
     return todo

@@ -29,8 +29,8 @@ from attnviz.render.drawing import FORMATS
 from attnviz.render.writers import mp4
 
 if TYPE_CHECKING:
+    from attnviz.batch.catalogue import Found
     from attnviz.batch.engines import Engine, Models
-    from attnviz.batch.listing import Found
     from attnviz.batch.outs import Out
     from attnviz.batch.sources import Source
     from attnviz.network import Hard, Map, View

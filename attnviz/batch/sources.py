@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from attnviz.batch.listing import Found, Listed, Stamp, find
+from attnviz.batch.listed import Listed, Stamp
+from attnviz.batch.listing import find
 from attnviz.errors import ConfigError, DataError, ImageError
 from attnviz.files import spelled
 from attnviz.photo.source import read_path
 
 if TYPE_CHECKING:
+    from attnviz.batch.catalogue import Found
     from attnviz.batch.outs import Out
 
 LISTS = (".txt", ".parquet")

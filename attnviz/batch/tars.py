@@ -5,20 +5,16 @@ from __future__ import annotations
 import glob as globbing
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from attnviz.batch.listing import Found, Listed, Stamp, check_shard, chosen
-from attnviz.batch.lists import finder
+from attnviz.batch.enumerated import Enumerated, store
+from attnviz.batch.listed import Listed, Stamp
 from attnviz.batch.sources import url_scheme
 from attnviz.errors import DataError, ImageError, one_line
 from attnviz.files import absent
 from attnviz.photo.source import most_bytes
-
-if TYPE_CHECKING:
-    from attnviz.batch.cloud.store import Store
-    from attnviz.batch.outs import Out
 
 BLOCK = 8 * 2**20
 """Bytes of a shard that are fetched at once while its index is read."""
@@ -27,7 +23,7 @@ MOST_SHARDS = 1_000_000
 _RANGE = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
 
 
-class Shards:
+class Shards(Enumerated):
     """The photos in one or several tar files, which are not compressed. Their headers are read to list them.
 
     Args:
@@ -37,31 +33,12 @@ class Shards:
         ConfigError: as `Store` does.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._photos: list[Listed] = []
-        if url_scheme(name):
-            _store(name)  # says at once what is missing
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"name": self.name, "_photos": []}
-
-    @property
-    def shared(self) -> bool:
-        return url_scheme(self.name) != "memory"
-
-    def find(self, out: Out, glob: str | None, shard: tuple[int, int]) -> Found:
-        check_shard(shard)
-        files: dict[str, Listed] = {}
+    def files(self) -> Iterator[Listed]:
         tars = self._tars()
         above = [tar.rpartition("/")[0] for tar in tars]
         common = above[0] if len(set(above)) == 1 else ""
         for tar in tars:
-            for one in self._members(tar, tar.removeprefix(f"{common}/").removeprefix("/")):
-                files.setdefault(one.path, one)
-        found = chosen(self.name, sorted(files.values(), key=lambda one: one.path), glob, shard)
-        self._photos = found.photos
-        return found
+            yield from self._members(tar, tar.removeprefix(f"{common}/").removeprefix("/"))
 
     def read(self, photo: Listed, max_pixels: int) -> tuple[bytes, Stamp]:
         assert photo.origin is not None
@@ -69,7 +46,7 @@ class Shards:
         if url_scheme(photo.origin):
             from attnviz.batch.cloud.source import fetched
 
-            return fetched(_store(photo.origin), "", photo, max_pixels)
+            return fetched(store(photo.origin), "", photo, max_pixels)
         start, length = photo.span
         if length > most_bytes(max_pixels):
             raise ImageError(f"has {length:,} bytes, too many for a photo; raise --max-pixels if it is one")
@@ -86,9 +63,6 @@ class Shards:
     def digest(self, photo: Listed) -> str | None:
         return None
 
-    def finder(self) -> Callable[[str], bytes | None]:
-        return finder(self._photos, lambda photo: self.read(photo, 2**40)[0])
-
     def _tars(self) -> list[str]:
         names = list(_counted(self.name))
         if not any(sign in self.name for sign in "*?["):
@@ -96,7 +70,7 @@ class Shards:
         found: list[str] = []
         for name in names:
             if scheme := url_scheme(name):
-                fs = _store(name).fs
+                fs = store(name).fs
                 found += [f"{scheme}://{str(path).lstrip('/')}" for path in fs.glob(name)]
             else:
                 found += globbing.glob(name)  # noqa: PTH207 - the pattern may be absolute
@@ -146,9 +120,9 @@ class _open:  # noqa: N801 - used like a function
 
     def __enter__(self) -> tuple[BinaryIO, Stamp]:
         if url_scheme(self._tar):
-            store = _store(self._tar)
-            info = store.info("")
-            self._file = cast("BinaryIO", store.trying("", lambda: store.fs.open(store.root, "rb", block_size=BLOCK)))
+            here = store(self._tar)
+            info = here.info("")
+            self._file = cast("BinaryIO", here.trying("", lambda: here.fs.open(here.root, "rb", block_size=BLOCK)))
             return self._file, Stamp(*info)
         status = Path(self._tar).stat()
         self._file = Path(self._tar).open("rb")
@@ -156,9 +130,3 @@ class _open:  # noqa: N801 - used like a function
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-
-def _store(url: str) -> Store:
-    from attnviz.batch.cloud.store import Store
-
-    return Store(url)

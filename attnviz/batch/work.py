@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.batch.jobs import Answer, Job, errno_of, reason
-from attnviz.batch.listing import UNKNOWN, Stamp
+from attnviz.batch.listed import UNKNOWN, Stamp
 from attnviz.batch.record import DONE, FAILED, Record
 from attnviz.errors import AttnvizError, ImageError, OutputError, one_line
 from attnviz.network import describe_rows
@@ -20,7 +20,7 @@ from attnviz.photo.image import load
 from attnviz.render.pictures import resized
 
 if TYPE_CHECKING:
-    from attnviz.batch.listing import Listed
+    from attnviz.batch.listed import Listed
     from attnviz.batch.outs import Out
     from attnviz.batch.sources import Source
     from attnviz.network import Asked, Network, Prepared

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
-from attnviz.batch.listing import by_suffix, find, matcher, part
+from attnviz.batch.listed import Listed
+from attnviz.batch.listing import by_suffix, chosen, find, matcher, part
 from attnviz.batch.manifest import Record
-from attnviz.batch.names import result_folders
 from attnviz.errors import ConfigError, DataError
 from attnviz.files import NAME_BYTES
 
@@ -35,6 +36,10 @@ def touch(folder: Path, *paths: str) -> Path:
 
 def found(folder: Path, glob: str | None = None, out: str = "out") -> list[str]:
     return [one.path for one in find(folder, folder / out, glob).photos]
+
+
+def result_folders(paths: Iterable[str]) -> dict[str, str]:
+    return {one.path: one.folder for one in chosen("photos", map(Listed, paths), "**", (1, 1)).photos}
 
 
 def test_images_are_found_at_any_depth_in_order(tmp_path: Path) -> None:
@@ -153,7 +158,7 @@ def test_names_that_some_system_takes_for_one_are_kept_apart() -> None:
     assert len({folder.casefold() for folder in folders.values()}) == len(paths)
 
 
-@given(st.lists(st.lists(names, min_size=1, max_size=3).map("/".join), unique=True, max_size=8))
+@given(st.lists(st.lists(names, min_size=1, max_size=3).map("/".join), unique=True, min_size=1, max_size=8))
 def test_result_folders_are_safe_distinct_and_stable(paths: list[str]) -> None:
     folders = result_folders(paths)
     assert len({folder.casefold() for folder in folders.values()}) == len(paths)

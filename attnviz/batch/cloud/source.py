@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from attnviz.batch.cloud.store import Store, walk
-from attnviz.batch.listing import Found, Listed, Stamp, check_shard, chosen, matcher
+from attnviz.batch.listed import Listed, Stamp
+from attnviz.batch.listing import check_shard, chosen, matcher
 from attnviz.batch.names import ENDING
 from attnviz.errors import AttnvizError, ConfigError, ImageError
 from attnviz.photo.source import most_bytes
 
 if TYPE_CHECKING:
+    from attnviz.batch.catalogue import Found
     from attnviz.batch.outs import Out
 
 
@@ -50,8 +51,7 @@ class Objects:
         def skip(path: str, names: set[str]) -> bool:
             return path == own or (path.endswith(ENDING) and "trace.npz" in names)
 
-        files = [Listed(path, stamp=Stamp(*info)) for path, info in walk(self.store, skip)]
-        files.sort(key=attrgetter("path"))
+        files = (Listed(path, stamp=Stamp(*info)) for path, info in walk(self.store, skip))
         return chosen(self.name, files, glob, shard)
 
     def read(self, photo: Listed, max_pixels: int) -> tuple[bytes, Stamp]:

@@ -8,9 +8,8 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from attnviz._version import __version__
 from attnviz.batch.cluster.joining import ClusterError, join, ray
@@ -19,8 +18,9 @@ from attnviz.batch.record import FAILED, Record
 from attnviz.errors import AttnvizError, ConfigError, one_line
 
 if TYPE_CHECKING:
+    from attnviz.batch.catalogue import Photos
     from attnviz.batch.engines import Models
-    from attnviz.batch.listing import Listed
+    from attnviz.batch.listed import Listed
     from attnviz.batch.work import Work
     from attnviz.network import Asked
 
@@ -89,35 +89,31 @@ class Cluster:
         self._identities = found
         return self._identities
 
-    def records(
-        self, work: Work, photos: Sequence[Listed], stop: threading.Event, inherited: int | None
-    ) -> Generator[Record]:
-        """As the local engine's. Photos whose workers were lost again and again are tried once more, one by one."""
-        missing = np.ones(len(photos), bool)
+    def records(self, work: Work, photos: Photos, stop: threading.Event, inherited: int | None) -> Generator[Record]:
+        """As the local engine's, window by window: Ray keeps account of every block, so that a driver would grow."""
         task = Task(self._models, tuple(self._identities), replace(work, models=()), self._threads())
-        for block in (self._block(len(photos)), 1):
-            for numbers in self._windows(np.flatnonzero(missing)):
-                if stop.is_set():
-                    break
-                for number, record in self._pass(task, photos, numbers, block, stop):
-                    if missing[number]:  # a photo may be done twice, and is counted once
-                        missing[number] = False
+        listed, most, block = iter(photos), max(WINDOW, WINDOW_OF_WORKER * self._count()), self._block(len(photos))
+        while (window := list(islice(listed, most))) and not stop.is_set():
+            yield from self._of_window(task, window, block, stop)
+
+    def _of_window(self, task: Task, window: list[Listed], block: int, stop: threading.Event) -> Iterator[Record]:
+        """Their records. Photos whose workers were lost again and again are tried once more, one by one."""
+        missing = dict(enumerate(window))
+        for size in (block, 1):
+            if missing and not stop.is_set():
+                for number, record in self._pass(task, list(missing.items()), size, stop):
+                    if missing.pop(number, None) is not None:  # a photo may be done twice, and is counted once
                         yield record
         if stop.is_set():
             return
-        for number in map(int, np.flatnonzero(missing)):
+        for photo in missing.values():
             told = "the process that worked on it ended each time: out of memory?"
-            yield Record(photos[number].path, FAILED, settings=work.settings, error=told)
-
-    def _windows(self, numbers: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-        """What is given to Ray at once: it keeps account of every block, so that a driver would grow with the run."""
-        most = max(WINDOW, WINDOW_OF_WORKER * self._count())
-        return [numbers[start : start + most] for start in range(0, len(numbers), most)]
+            yield Record(photo.path, FAILED, settings=task.work.settings, error=told)
 
     def _pass(
-        self, task: Task, photos: Sequence[Listed], numbers: np.ndarray[Any, Any], block: int, stop: threading.Event
+        self, task: Task, photos: list[tuple[int, Listed]], block: int, stop: threading.Event
     ) -> Iterator[tuple[int, Record]]:
-        rows = self._dataset(task, photos, numbers, block).iter_batches(
+        rows = self._dataset(task, photos, block).iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=1
         )
         try:
@@ -126,8 +122,7 @@ class Cluster:
                     what = pickle.loads(record)
                     if isinstance(what, Fatal):
                         raise RuntimeError(what.message) if what.bug else ClusterError(what.message)
-                    # With the listed path: the manifest remembers it, and here it is the same text once more.
-                    yield number, replace(what, path=photos[number].path)
+                    yield number, what
                 if stop.is_set():
                     return
         except (AttnvizError, GeneratorExit):
@@ -140,7 +135,7 @@ class Cluster:
             with suppress(Exception):
                 rows.close()
 
-    def _dataset(self, task: Task, photos: Sequence[Listed], numbers: np.ndarray[Any, Any], block: int) -> Any:
+    def _dataset(self, task: Task, photos: list[tuple[int, Listed]], block: int) -> Any:
         """The photos with all stages behind them; nothing is done before it is asked for."""
         import pyarrow as pa
         from ray.data import ActorPoolStrategy, DataContext, from_arrow
@@ -148,10 +143,10 @@ class Cluster:
         context = DataContext.get_current()
         context.max_errored_blocks = -1  # what a lost worker took with it is seen by what is missing
         tables = []
-        for start in range(0, len(numbers), block):
-            part = numbers[start : start + block]
-            packed = [pickle.dumps(photos[number], protocol=5) for number in part]
-            tables.append(pa.table({"number": part, "photo": packed}))
+        for start in range(0, len(photos), block):
+            numbers, some = zip(*photos[start : start + block], strict=True)
+            packed = [pickle.dumps(photo, protocol=5) for photo in some]
+            tables.append(pa.table({"number": numbers, "photo": packed}))
         workers = min(self._count(), len(tables))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how retries are set is to change; pyproject.toml says up to which version

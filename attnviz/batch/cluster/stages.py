@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from attnviz.batch.engines import Models
-    from attnviz.batch.listing import Listed
+    from attnviz.batch.listed import Listed
     from attnviz.batch.record import Record
     from attnviz.network import Asked
 

@@ -24,7 +24,7 @@ def seeds(folder: Path) -> Sequence[bytes]:
 def read(path: Path) -> None:
     """As the next run and the gallery do."""
     from attnviz.batch import manifest, report
-    from attnviz.batch.listing import Listed
+    from attnviz.batch.listed import Listed
     from attnviz.batch.outs import Folder
     from attnviz.batch.plan import still_true
     from attnviz.batch.sources import Files
