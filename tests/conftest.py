@@ -177,6 +177,19 @@ def data(tmp_path: Path) -> DataConfig:
     )
 
 
+@pytest.fixture(scope="session")
+def plugin_installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example package, as pip installs it; neither the network nor another environment is needed."""
+    pytest.importorskip("hatchling")
+    target = tmp_path_factory.mktemp("site")
+    offline = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
+    example = Path(__file__).parent / "plugin"
+    command = [sys.executable, "-m", "pip", "install", "-q", *offline, "--target", str(target), str(example)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
 SENTENCES = (
     "a dog runs on grass",
     "two dogs play",

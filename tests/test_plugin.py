@@ -27,20 +27,8 @@ SAMPLES = Path(__file__).parents[1] / "sample_images"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the example package, as pip installs it; neither the network nor another environment is needed."""
-    pytest.importorskip("hatchling")
-    target = tmp_path_factory.mktemp("site")
-    offline = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
-    command = [sys.executable, "-m", "pip", "install", "-q", *offline, "--target", str(target), str(EXAMPLE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return target
-
-
 @pytest.fixture
-def attnviz_with(installed: Path, tmp_path: Path) -> Run:
+def attnviz_with(plugin_installed: Path, tmp_path: Path) -> Run:
     """Runs a command with the example installed, in `tmp_path`, and says at the end whether torch was loaded."""
     code = (
         "import sys\nfrom attnviz.cli import run\nstatus = run(sys.argv[1:])\n"
@@ -48,7 +36,7 @@ def attnviz_with(installed: Path, tmp_path: Path) -> Run:
     )
 
     def call(*args: object) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(installed), str(PACKAGE)))}
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(plugin_installed), str(PACKAGE)))}
         command = [sys.executable, "-c", code, *map(str, args)]
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
 

@@ -62,9 +62,8 @@ class Listing(Enumerated):
                 yield from _of_parquet(self.name, file)
                 return
             try:
-                for line in io.TextIOWrapper(file, "utf-8-sig"):
-                    if line.strip() and not line.startswith("#"):
-                        yield line.strip()
+                with io.TextIOWrapper(file, "utf-8-sig") as lines:
+                    yield from (line.strip() for line in lines if line.strip() and not line.startswith("#"))
             except UnicodeDecodeError as error:
                 raise DataError(f"{self.name}: is no text in UTF-8; save the list as UTF-8") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from attnviz.files import NAME_BYTES, composed, hashed
 
@@ -44,8 +45,13 @@ def apart(path: str) -> str | None:
 def _safe_parts(path: str) -> Iterable[str]:
     *folders, name = path.split("/")
     for folder in folders:
-        yield _safe(folder, "")
+        yield _safe_folder(folder)
     yield _safe(name, ENDING)
+
+
+@lru_cache(1024)  # a folder holds many photos
+def _safe_folder(name: str) -> str:
+    return _safe(name, "")
 
 
 def _safe(name: str, ending: str) -> str:

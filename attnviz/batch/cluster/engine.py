@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 LEAST_BLOCK, MOST_BLOCK = 8, 64
 """Photos that are sent around together: what is done anew where a worker is lost."""
 
-WINDOW, WINDOW_OF_WORKER = 8192, 1024
-"""Photos that Ray is given at once, at least, and for each worker; between two windows the workers start anew."""
+WINDOW_OF_WORKER = 1024
+"""Photos that Ray is given at once, for each worker; between two windows the workers start anew."""
 
 DESCRIBING, DRAWING = 0.2, 0.8
 """Of a CPU, that a worker is counted for, and one who draws: both together keep one busy, and drawing takes longer."""
@@ -64,12 +64,11 @@ class Cluster:
 
     def _check(self) -> None:
         """Raises ClusterError where no worker would ever be started."""
-        there = self._ray.cluster_resources()
-        if self._gpus and there.get("GPU", 0) < self._gpus:
-            raise ClusterError(
-                f"--gpus-per-worker {self._gpus:g}: the cluster has {there.get('GPU', 0):g} GPUs; give fewer, or none"
-            )
-        if there.get("CPU", 0) < 1:
+        gpus = max(self._there("GPU"), default=0)
+        if self._gpus > gpus:
+            has = f"no node of the cluster has more than {gpus:g}" if gpus else "the cluster has 0 GPUs"
+            raise ClusterError(f"--gpus-per-worker {self._gpus:g}: {has}; give fewer, or none")
+        if max(self._there("CPU"), default=0) < 1:
             raise ClusterError("the cluster has no CPU that a worker could use; start its nodes with some")
 
     def close(self) -> None:
@@ -92,7 +91,7 @@ class Cluster:
     def records(self, work: Work, photos: Photos, stop: threading.Event, inherited: int | None) -> Generator[Record]:
         """As the local engine's, window by window: Ray keeps account of every block, so that a driver would grow."""
         task = Task(self._models, tuple(self._identities), replace(work, models=()), self._threads())
-        listed, most, block = iter(photos), max(WINDOW, WINDOW_OF_WORKER * self._count()), self._block(len(photos))
+        listed, most, block = iter(photos), WINDOW_OF_WORKER * self._count(), self._block(len(photos))
         while (window := list(islice(listed, most))) and not stop.is_set():
             yield from self._of_window(task, window, block, stop)
 
@@ -167,8 +166,13 @@ class Cluster:
         """How many workers."""
         if self._workers is not None:
             return self._workers
-        there = self._ray.cluster_resources()
-        return max(1, int(there.get("GPU", 0) / self._gpus if self._gpus else there.get("CPU", 1)))
+        if self._gpus:
+            return max(1, sum(int(gpus / self._gpus) for gpus in self._there("GPU")))
+        return max(1, int(sum(self._there("CPU"))))
+
+    def _there(self, kind: str) -> list[float]:
+        """How many CPUs or GPUs each node has: a worker takes all of its own from one."""
+        return [float(node["Resources"].get(kind, 0)) for node in self._ray.nodes() if node["Alive"]]
 
     def _block(self, photos: int) -> int:
         """Photos of a block: so that each worker gets several, and a large run not too many."""

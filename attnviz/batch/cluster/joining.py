@@ -39,13 +39,21 @@ def ray() -> Any:
         except ImportError as error:
             raise ConfigError(f"--engine ray needs Ray ({error}): pip install 'attnviz[ray]'") from error
         context = ray.data.DataContext.get_current()
-    # What a cluster says of its nodes would go to standard output, among the results. There is no setting for that.
-    ray._private.worker.print_to_stdstream = lambda *_, **__: None
+    _hush(found)
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     return found
+
+
+def _hush(found: Any) -> None:
+    """What a cluster says of its nodes would go to standard output, among the results; `log_to_driver` is no setting
+    for that, and there is none. A Ray that has no function of this name is left as it is.
+    """
+    worker: Any = getattr(getattr(found, "_private", None), "worker", None)
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def join() -> tuple[str | None, bool]:
@@ -65,17 +73,18 @@ def join() -> tuple[str | None, bool]:
         return None, False
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
     address = os.environ.get("RAY_ADDRESS", "auto")
-    if address == "auto":
-        address = _started_here() or "local"
+    if address == "auto" and not _started_here():
+        address = "local"
     if address == "local":
         from attnviz.batch.engines import cpus
 
         store = int(min(STORE_SHARE * _memory(), STORE_MOST))
         quiet |= {"num_cpus": cpus(), "object_store_memory": store, "include_dashboard": False}
         quiet |= {"_node_ip_address": "127.0.0.1"}  # nobody else shall reach it
-    else:
+    elif address != "auto":  # which Ray finds again, and shows it the token of this user, as for no other address
         _reach(address, address)
-    context = connected(lambda: found.init(address, **quiet), "this machine" if address == "local" else address)
+    told = {"local": "this machine", "auto": "the cluster of this machine"}.get(address, address)
+    context = connected(lambda: found.init(address, **quiet), told)
     url = getattr(context, "dashboard_url", None)
     return f"http://{url}" if url else None, True
 
@@ -112,9 +121,21 @@ def connected(call: Any, address: str) -> Any:
             return call()
     except Exception as error:
         text = one_line(" ".join(str(error).split()))
+        if any("AuthToken" in str(one) for one in causes(error)):
+            raise ClusterError(
+                f"{address}: the cluster asks for its token; set RAY_AUTH_MODE=token, and have the token in "
+                "~/.ray/auth_token or in RAY_AUTH_TOKEN"
+            ) from error
         if "ersion" in text and ("mismatch" in text.lower() or "Python" in text):
             raise ClusterError(f"{address}: Ray or Python is of another version there; {_versions(text)}") from error
         raise ClusterError(f"{address}: the cluster cannot be joined: {text[:300]}") from error
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @contextmanager
@@ -148,8 +169,8 @@ def _token() -> Path:
     return Path.home() / ".ray" / "auth_token"
 
 
-def _started_here() -> str | None:
-    """The address of the cluster that `ray start` made this machine part of, where it answers.
+def _started_here() -> bool:
+    """Whether `ray start` made this machine part of a cluster, and that answers.
 
     Ray's own way to find one waits for minutes for a cluster that was killed.
     """
@@ -157,8 +178,8 @@ def _started_here() -> str | None:
         address = (Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster").read_text().strip()
         _reach(address, address)
     except (OSError, ClusterError):
-        return None
-    return address
+        return False
+    return True
 
 
 def _memory() -> int:
