@@ -29,7 +29,7 @@ from attnviz.batch.cloud.place import Bucket
 from attnviz.batch.cloud.store import Store
 from attnviz.batch.record import Record
 from attnviz.captioner import Captioner
-from attnviz.errors import AttnvizError, OutputError
+from attnviz.errors import AttnvizError, DataError, OutputError
 
 pytestmark = pytest.mark.filterwarnings("default")  # moto and botocore warn of each other
 Make = Callable[..., Path]
@@ -138,7 +138,9 @@ def test_results_in_the_bucket_of_the_photos_are_no_photos(model: Captioner, fol
     upload(folder, "s3://bkt/photos")
     assert counts(run(model, "s3://bkt/photos", "s3://bkt/photos/out", **OPTIONS)) == (9, 1, 0)
     assert counts(run(model, "s3://bkt/photos", "s3://bkt/photos/out", **OPTIONS)) == (0, 1, 9)
-    assert counts(run(model, "s3://bkt/photos", "s3://bkt/other", **OPTIONS)) == (9, 1, 0)
+    assert counts(run(model, "s3://bkt/photos", "s3://bkt/other bucket [1]", **OPTIONS)) == (9, 1, 0)
+    with pytest.raises(DataError, match=r"s3://bkt/no bucket: holds no photos"):
+        run(model, "s3://bkt/no bucket", "s3://bkt/other", **OPTIONS)
     with pytest.raises(AttnvizError, match="is the folder of the photos"):
         run(model, "s3://bkt/photos", "s3://bkt/photos/", **OPTIONS)
 

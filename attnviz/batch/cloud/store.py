@@ -7,6 +7,7 @@ all: s3://, gs://, az:// and the like, and memory:// for trials.
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ SETTLED = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryE
 """What trying again does not change."""
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_NO_BUCKET = re.compile(r"NoSuchBucket|\b(bucket|container) does not exist", re.IGNORECASE)
+"""What stores answer, and no path's own name: where there is no such folder, it is all that the error says."""
+
 _LOCAL = ("memory",)  # what only the process that made it sees
 
 
@@ -139,7 +143,7 @@ class Store:
         try:
             found = self.trying(folder, lambda: self.fs.ls(self.at(folder), detail=True), settled=True)
         except (FileNotFoundError, NotADirectoryError) as error:
-            if "bucket" in str(error).lower():
+            if _NO_BUCKET.search(str(error)):
                 raise self._told(folder, error) from error
             return []
         except Exception as error:
@@ -254,7 +258,7 @@ def why(error: BaseException, protocol: str) -> str:
     kind, text = _kind(error), " ".join(str(error).split())
     if kind in _HOPELESS:
         return _HOPELESS[kind].format(set=_CREDENTIALS.get(protocol, "those of the store"), error=text)
-    if "bucket" in text.lower() and isinstance(error, FileNotFoundError):
+    if _NO_BUCKET.search(text) and isinstance(error, FileNotFoundError):
         return "there is no such bucket; make it, or check its name"
     if isinstance(error, FileNotFoundError):
         return "is not there"
