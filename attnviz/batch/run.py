@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from attnviz._version import __version__
@@ -19,7 +20,7 @@ from attnviz.batch.outcome import Outcome, Progress
 from attnviz.batch.outs import out_of
 from attnviz.batch.plan import left_to_do
 from attnviz.batch.report import write_report
-from attnviz.batch.sources import source_of
+from attnviz.batch.sources import is_whole, source_of
 from attnviz.batch.work import Work
 from attnviz.errors import ConfigError
 from attnviz.network import Asked
@@ -109,10 +110,15 @@ def run(
     if engine.startswith("ray://"):
         from attnviz.batch.cluster.afar import run_afar
 
+        for path in (folder, out):
+            if not is_whole(path):
+                raise ConfigError(f"{path}: with {engine} paths are the cluster's; give a whole path, or a URL")
         return run_afar(engine, {**given, **drawing}, progress, stop)
     options = _checked(formats, dict(drawing))
     asked = Asked(text, prompt, beam, hard, seed, layers, heads, view, map)
     start = time.monotonic()
+    if engine == "ray":  # its workers are at home in other folders
+        folder, out = (path if is_whole(path) else Path(path).absolute() for path in (folder, out))
     source, target = source_of(folder), out_of(out)
     by = _engine(engine, models, threads, workers, gpus_per_worker, source, target)
     with closing(by):

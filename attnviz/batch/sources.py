@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Protocol
 
 from attnviz.batch.listed import Listed, Stamp
@@ -112,6 +112,12 @@ def url_scheme(name: str) -> str | None:
     """ "s3" of s3://bucket/folder; None for what is no URL."""
     match = _URL.match(name)
     return match[1].lower() if match else None
+
+
+def is_whole(name: str | os.PathLike[str]) -> bool:
+    """Whether a path, of this system or another, or a URL means the same wherever it is read."""
+    text = os.fspath(name)
+    return url_scheme(text) is not None or any(kind(text).is_absolute() for kind in (PurePosixPath, PureWindowsPath))
 
 
 def local_path(url: str) -> Path:

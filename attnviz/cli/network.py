@@ -7,7 +7,9 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import chdir
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from attnviz.cli.output import INTERRUPTED, complain
@@ -34,15 +36,18 @@ class Opening:
     Attributes:
         sources: (model, mode) of each, as `attnviz.zoo.load_model` takes them.
         device: where they run.
+        folder: in which paths among the names are looked for, where there is such a folder.
     """
 
     sources: tuple[tuple[str, str | None], ...]
     device: str
+    folder: str = field(default_factory=os.getcwd)
 
     def __call__(self) -> list[Network]:
         from attnviz.zoo import load_model
 
-        return [load_model(model, mode, self.device) for model, mode in self.sources]
+        with chdir(self.folder if Path(self.folder).is_dir() else "."):
+            return [load_model(model, mode, self.device) for model, mode in self.sources]
 
 
 class Loading:

@@ -321,7 +321,7 @@ def test_a_bucket_that_fails_now_and_then(
 def test_a_plug_in_works_on_a_cluster(
     nodes: Nodes, photos: Make, tmp_path: Path, tree: Tree, process: Run, plugin_installed: Path
 ) -> None:
-    """Installed in the folder where the command is given, where Ray has the workers look, too."""
+    """Installed in the folder where the command is given, where Ray has the workers look, too; paths are from there."""
     nodes.complete()
     shutil.copytree(plugin_installed, tmp_path, dirs_exist_ok=True)
     photos(tmp_path / "photos", ["a.jpg", "t/b.png", "c.jpg"])
@@ -334,17 +334,20 @@ def test_a_plug_in_works_on_a_cluster(
     assert tree(tmp_path / "ray")["t/b.png-attention/trace.npz"]
 
 
-def test_a_model_of_transformers_works_on_a_cluster(nodes: Nodes, photos: Make, tmp_path: Path, tree: Tree) -> None:
+def test_a_model_of_transformers_works_on_a_cluster(
+    nodes: Nodes, photos: Make, tmp_path: Path, tree: Tree, process: Run
+) -> None:
+    """All names are paths from where the command is given, which is not where the workers are."""
     pytest.importorskip("transformers")
     from tinyhf.models import save
 
     nodes.complete()
     save("vit_gpt2", tmp_path / "model")
-    folder = photos(tmp_path / "photos", ["a.jpg", "t/b.png", "c.jpg"])
-    model = Opening(((f"hf:{tmp_path / 'model'}", None),), "cpu")
-    options: dict[str, Any] = {**OPTIONS, "text": "a dog on grass"}
-    assert counts(run(model, folder, tmp_path / "local", threads=1, **options)) == (3, 0, 0)
-    assert counts(run(model, folder, tmp_path / "ray", engine="ray", **options)) == (3, 0, 0)
+    photos(tmp_path / "photos", ["a.jpg", "t/b.png", "c.jpg"])
+    for engine in ("local", "ray"):
+        options = ("--model", "hf:model", "--engine", engine, "--size", 64, "-f", "png", "--text", "a dog on grass")
+        found = process("batch", "photos", "-o", engine, *options)
+        assert (found.status, "3 done, 0 failed" in found.err) == (0, True), found.err
     assert tree(tmp_path / "ray") == tree(tmp_path / "local")
     assert len([name for name in tree(tmp_path / "ray") if name.endswith("trace.npz")]) == 3
 
@@ -387,6 +390,7 @@ def test_a_run_that_the_cluster_holds_tells_how_far_it_is(
     [
         (["--engine", "ray://127.0.0.1:9"], 1, ["ray://127.0.0.1:9", "cannot be reached"]),
         (["--engine", "ray://127.0.0.1:99999"], 1, ["ray://127.0.0.1:99999", "is no address"]),
+        (["--engine", "ray://127.0.0.1:9", "-o", "out"], 1, ["out: with ray://127.0.0.1:9 paths are the cluster's"]),
         (["--engine", "ray://nowhere"], 2, ["'ray://nowhere' is no engine", "ray://HOST:PORT"]),
         (["--engine", "spark"], 2, ["'spark' is no engine"]),
         (["--workers", "2"], 2, ["--engine ray"]),
@@ -397,7 +401,7 @@ def test_one_line_says_what_is_wrong(
     cli: Run, tmp_path: Path, photos: Make, checkpoint: Path, args: list[str], status: int, words: list[str]
 ) -> None:
     photos(tmp_path / "photos", ["a.jpg"])
-    found = cli("batch", "photos", "-o", "out", "--model", checkpoint, *args)
+    found = cli("batch", tmp_path / "photos", "-o", tmp_path / "out", "--model", checkpoint, *args)
     assert (found.status, found.out, found.err.count("\n")) == (status, "", 1), found.err
     for word in words:
         assert word in found.err
