@@ -1,8 +1,10 @@
 """Folders of photos: found, described, drawn and kept account of, so that a run can be stopped and taken up again.
 
 run         the whole run: settings, what is left to do, the engine, the gallery; outcome: what it tells
-sources     where photos come from: folders, lists (of paths and URLs), tars (shards), and of stores, see cloud
-listing     which photos a folder has; names: which folder each result has; plan: which are still to be done
+sources     where photos come from: folders, and of stores, see cloud; enumerated: lists (of paths and URLs) and tars
+listing     which photos a folder has; catalogue: all of them, in order, as they are listed; tables: what stands on the
+            disk, so that memory does not grow with their number; names: which folder each result has; plan: which are
+            still to be done
 engines     who does the work: this machine, or a cluster of Ray, see the package cluster
 pipeline    this machine: decoding in threads, describing in batches, drawing in processes; flow: the channels between
             them; work: what is done with a photo, whoever does it
