@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import pickle
 import threading
 import warnings
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
 LEAST_BLOCK, MOST_BLOCK = 8, 64
 """Photos that are sent around together: what is done anew where a worker is lost."""
 
-WINDOW_OF_WORKER = 1024
-"""Photos that Ray is given at once, for each worker; between two windows the workers start anew."""
+WINDOW_OF_WORKER, WINDOW_OF_RUN = 1024, 10
+"""Photos that Ray is given at once, for each worker; and times the root of all photos, if that is more. It keeps about
+2 kB of a photo while its window is done, and 0.2 MB of a window for ever: so both stay small, and together the least.
+Between two windows the workers start anew.
+"""
 
 DESCRIBING, DRAWING = 0.2, 0.8
 """Of a CPU, that a worker is counted for, and one who draws: both together keep one busy, and drawing takes longer."""
@@ -91,9 +96,10 @@ class Cluster:
     def records(self, work: Work, photos: Photos, stop: threading.Event, inherited: int | None) -> Generator[Record]:
         """As the local engine's, window by window: Ray keeps account of every block, so that a driver would grow."""
         task = Task(self._models, tuple(self._identities), replace(work, models=()), self._threads())
-        listed, most, block = iter(photos), WINDOW_OF_WORKER * self._count(), self._block(len(photos))
-        while (window := list(islice(listed, most))) and not stop.is_set():
+        listed, block = iter(photos), self._block(len(photos))
+        while (window := list(islice(listed, self._window(len(photos))))) and not stop.is_set():
             yield from self._of_window(task, window, block, stop)
+            gc.collect()  # Ray's accounts of a window hang together in circles
 
     def _of_window(self, task: Task, window: list[Listed], block: int, stop: threading.Event) -> Iterator[Record]:
         """Their records. Photos whose workers were lost again and again are tried once more, one by one."""
@@ -173,6 +179,9 @@ class Cluster:
     def _there(self, kind: str) -> list[float]:
         """How many CPUs or GPUs each node has: a worker takes all of its own from one."""
         return [float(node["Resources"].get(kind, 0)) for node in self._ray.nodes() if node["Alive"]]
+
+    def _window(self, photos: int) -> int:
+        return max(WINDOW_OF_WORKER * self._count(), int(WINDOW_OF_RUN * math.sqrt(photos)))
 
     def _block(self, photos: int) -> int:
         """Photos of a block: so that each worker gets several, and a large run not too many."""
