@@ -359,6 +359,8 @@ def test_lists_and_shards(model: Captioner, folder: Path, tmp_path: Path, s3: An
         (["photos", "-o", "s4://b/x"], ["s4://b/x", "no URL that is known"]),
         (["photos", "-o", "http://127.0.0.1/x"], ["nothing is written to http"]),
         (["gs://b/x", "-o", "out"], ["gs://b/x", "pip install gcsfs"]),
+        (["az://b/x", "-o", "out"], ["az://b/x", "pip install adlfs"]),
+        (["photos", "-o", "gs://b/x", "--engine", "ray"], ["gs://b/x", "pip install gcsfs"]),
         (["photos/empty.txt", "-o", "out"], ["empty.txt", "is empty"]),
         (["missing.txt", "-o", "out"], ["missing.txt", "no such file"]),
         (["photos/no.parquet", "-o", "out"], ["no.parquet", "no Parquet"]),
@@ -371,8 +373,17 @@ def test_lists_and_shards(model: Captioner, folder: Path, tmp_path: Path, s3: An
     ],
 )
 def test_one_line_says_what_is_wrong(
-    cli: Run, tmp_path: Path, photos: Make, checkpoint: Path, s3: Any, args: list[str], words: list[str]
+    cli: Run,
+    tmp_path: Path,
+    photos: Make,
+    checkpoint: Path,
+    s3: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    args: list[str],
+    words: list[str],
 ) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)  # as where they are not installed
+    monkeypatch.setitem(sys.modules, "adlfs", None)
     photos(tmp_path / "photos", ["a.jpg"])
     for name in ("empty.txt", "no.parquet", "no.tar"):
         (tmp_path / "photos" / name).write_bytes(b"" if name.endswith("txt") else b"no such thing" * 100)
