@@ -9,6 +9,7 @@ apart.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
@@ -92,10 +93,12 @@ class Reader:
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
         try:
-            for instruction, argument, _ in pickletools.genops(Window(file)):  # type: ignore[arg-type]
-                if instruction.name == "STOP":
-                    return self.stack.pop()
-                self._step(instruction.name, argument)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of odd escapes, which pickletools takes as they stand
+                for instruction, argument, _ in pickletools.genops(Window(file)):  # type: ignore[arg-type]
+                    if instruction.name == "STOP":
+                        return self.stack.pop()
+                    self._step(instruction.name, argument)
         except MALFORMED as error:
             told = " ".join(str(error).split())[:100]
             raise ModelError(f"its list of contents is cut off or damaged ({type(error).__name__}: {told})") from error

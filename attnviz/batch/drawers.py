@@ -60,10 +60,7 @@ class Drawer:
 
     def close(self) -> str:
         """Ends the process, and says how it ended."""
-        with suppress(OSError):
-            self._jobs.close()
-        with suppress(OSError):
-            self._answers.close()
+        self._hang_up()
         try:
             status = self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -75,3 +72,9 @@ class Drawer:
         """Ends the process at once."""
         self._process.kill()
         self._process.wait()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for pipe in (self._jobs, self._answers):
+            with suppress(OSError):  # what it did not take any more
+                pipe.close()

@@ -71,7 +71,11 @@ class Lock:
         deadline = time.monotonic() + PATIENCE
         while True:
             file = self._path.open("a+", encoding="ascii")
-            locked = _try_lock(file)
+            try:
+                locked = _try_lock(file)
+            except OSError:
+                file.close()
+                raise
             if locked is None:
                 self.remarks.append(f"{self._out}: this file system has no locks; let no other run write here")
                 return file

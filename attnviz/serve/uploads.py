@@ -99,14 +99,16 @@ class Uploads:
             request.headers, self._bounded(request), max_files=1, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES
         ).parse()
         data, name = b"", _last(params.pop("name", None))
-        for field, value in form.multi_items():
-            if isinstance(value, str) and field != "photo":
-                params.setdefault(field, []).append(value)
-            elif field != "photo" or isinstance(value, str):
-                raise RefusalError(400, "the photo must be a file in the field 'photo' of the form")
-            else:
-                data, name = await value.read(), name or value.filename
-        await form.close()
+        try:
+            for field, value in form.multi_items():
+                if isinstance(value, str) and field != "photo":
+                    params.setdefault(field, []).append(value)
+                elif field != "photo" or isinstance(value, str):
+                    raise RefusalError(400, "the photo must be a file in the field 'photo' of the form")
+                else:
+                    data, name = await value.read(), name or value.filename
+        finally:
+            await form.close()
         return _given(data, _last(params.pop("name", None)) or name), params
 
     async def _bounded(self, request: Request) -> AsyncGenerator[bytes, None]:

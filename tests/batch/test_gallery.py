@@ -406,7 +406,8 @@ def test_the_explorer_in_the_box_is_the_whole_page(look: Callable[..., Looker], 
         page.get_by_role("button", name="Download").click()
     assert waiting.value.suggested_filename == "step-02-dog-dot.png"
     waiting.value.save_as(tmp_path / "d.png")
-    assert Image.open(tmp_path / "d.png").width == SIZE[1]
+    with Image.open(tmp_path / "d.png") as picture:
+        assert picture.width == SIZE[1]
     page.get_by_role("button", name="Play").click()
     page.get_by_role("button", name="Next photo").click()
     page.wait_for_function("() => document.querySelector('#room #name')?.textContent !== 'a.png'")

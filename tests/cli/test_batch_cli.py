@@ -240,7 +240,8 @@ def test_killed_again_and_again_it_ends_as_if_undisturbed(
     """Twenty kills at random moments; each time the same run is begun again, and a last one is left alone."""
     folder = photos(tmp_path / "photos", [f"{'abc'[number % 3]}/{number:02d}.jpg" for number in range(70)])
     for path in folder.rglob("*.jpg"):
-        Image.open(path).resize((240, 160)).save(path)
+        with Image.open(path) as photo:
+            photo.resize((240, 160)).save(path)
     (folder / "bad.jpg").write_bytes(b"")
     fresh, out = tmp_path / "fresh", tmp_path / "out"
     # A process of which each run is a copy: so torch is imported once.
@@ -292,6 +293,7 @@ def test_killed_again_and_again_it_ends_as_if_undisturbed(
     assert status() == 0
     runs.stdin.close()
     runs.wait()
+    runs.stdout.close()
     assert tree(out) == tree(fresh)
 
 
@@ -337,7 +339,7 @@ def test_a_second_interruption_ends_at_once(tmp_path: Path, command: tuple[objec
 @linux
 def test_no_process_stays_behind(tmp_path: Path, command: tuple[object, ...], photos: Make) -> None:
     folder, out = photos(tmp_path / "photos", [f"{number:03d}.jpg" for number in range(300)]), tmp_path / "out"
-    process = start(folder, "-o", out, *command, "--threads", 2, stderr=subprocess.DEVNULL)
+    process = start(folder, "-o", out, *command, "--threads", 2, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begun(process, out)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     helpers = children or [
@@ -411,7 +413,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path, command: tuple[object, ...], photos
     folder = photos(tmp_path / "photos", [f"{number:03d}.jpg" for number in range(20)])
     (folder / "bad.jpg").write_bytes(b"")
     ours, theirs = pty.openpty()
-    process = start(folder, "-o", tmp_path / "out", *command, stderr=theirs)
+    process = start(folder, "-o", tmp_path / "out", *command, stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     shown = b""
     while True:
@@ -419,6 +421,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path, command: tuple[object, ...], photos
             shown += os.read(ours, 65536)
         except OSError:
             break
+    os.close(ours)
     assert process.wait(60) == 1
     text = shown.decode(errors="replace")
     assert re.search(r"photos .*\b0/21", text)  # a pace is told after a second, and this may take less

@@ -41,7 +41,8 @@ def test_one_photo_gives_a_folder_with_a_picture_per_word(render: Run, photo: Pa
     assert names(folder) == pictures | {"attention.gif", "overview.png", "trace.npz", "summary.json"}
     assert trace.image is not None
     assert (trace.image.name, trace.image.size, trace.mode) == ("photo.png", (40, 60), "concat")
-    assert Image.open(folder / min(pictures)).size == (60, 40)
+    with Image.open(folder / min(pictures)) as first:
+        assert first.size == (60, 40)
 
 
 def test_out_is_the_folder_of_one_photo_and_holds_a_folder_for_each_of_several(
@@ -92,7 +93,8 @@ def test_standard_input_and_output(
     assert render("-", "-f", "gif").out.startswith("stdin: ")
     piped = tmp_path / "stdin-attention" / "attention.gif"
     render("photo.png", "-f", "gif", "-o", "filed")
-    assert Image.open(piped).n_frames == Image.open(tmp_path / "filed" / "attention.gif").n_frames  # type: ignore[attr-defined]
+    with Image.open(piped) as one, Image.open(tmp_path / "filed" / "attention.gif") as other:
+        assert one.n_frames == other.n_frames  # type: ignore[attr-defined]
 
 
 def test_one_file_goes_to_standard_output_and_the_caption_to_standard_error(
@@ -129,7 +131,8 @@ def test_drawing_options_reach_the_pictures(render: Run, photo: Path, tmp_path: 
     assert render("photo.png", *words, "--steps", "1-2,4", "--size", "30", "-o", "some").status == 0
     pictures = {name for name in names(tmp_path / "some") if name.endswith(".png")}
     assert pictures == {"step-01-dog.png", "step-02-runs.png", "step-04-grass.png"}
-    assert Image.open(tmp_path / "some" / "step-01-dog.png").size == (30, 20)
+    with Image.open(tmp_path / "some" / "step-01-dog.png") as half:
+        assert half.size == (30, 20)
     status, _, err = render("photo.png", *words, "--steps", "9", "-o", "none")
     assert status == 1
     assert err.startswith("attnviz: error: photo.png: ")

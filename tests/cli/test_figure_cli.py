@@ -60,7 +60,8 @@ def test_a_photo_becomes_a_pdf(figure: Run, tmp_path: Path) -> None:
 def test_the_suffix_or_format_says_what_is_written(figure: Run, process: Run, checkpoint: Path, tmp_path: Path) -> None:
     asked = ("photo.png", "--text", "dog", "--width", "2in", "--dpi", "50", "-q")
     assert figure(*asked, "-o", "f.png").err == ""
-    assert Image.open(tmp_path / "f.png").width == 100
+    with Image.open(tmp_path / "f.png") as page:
+        assert page.width == 100
     assert figure(*asked, "-o", "f.dat", "-f", "svg").status == 0
     assert "dog" in words(tmp_path / "f.dat")
     status, out, err = process("figure", *asked, "-o", "-", "--model", checkpoint)
@@ -121,7 +122,9 @@ def test_more_than_a_page_goes_on_numbered_files(figure: Run, tmp_path: Path) ->
     assert len(files) > 1
     assert files == [f"f-{number}.png" for number in range(1, len(files) + 1)]
     assert sorted(path.name for path in tmp_path.glob("f*.png")) == files
-    assert all(Image.open(tmp_path / name).height <= 3.4 * 60 for name in files)
+    for name in files:
+        with Image.open(tmp_path / name) as page:
+            assert page.height <= 3.4 * 60
     assert err.count(" inches, ") == len(files)
     status, _, err = figure(*asked, "-o", "g.png", "--height", "1in")
     assert status == 1
@@ -219,7 +222,8 @@ def test_presets_for_common_targets(figure: Run, tmp_path: Path) -> None:
         assert figure("photo.png", "-o", f"{name}.pdf", "--text", "a dog", "--config", name, "-q").status == 0
     for text in ("dog", "a dog and a cat on the grass in front of a red house"):
         slide = figure("photo.png", "-o", "s.png", "--text", text, "--config", "slide", "-q")
-        assert (slide.status, Image.open(tmp_path / "s.png").size) == (0, (1920, 1080))
+        with Image.open(tmp_path / "s.png") as page:
+            assert (slide.status, page.size) == (0, (1920, 1080))
     found = figure("photo.png", "-o", "f.pdf", "--text", "a dog", "--config", "single-column", "--width", "3in")
     assert "f.pdf: 3.00 x" in found.err
 
