@@ -25,6 +25,33 @@ pytest_plugins = ("chromium", "served", "tinyhf.fixtures")
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (30, 30, 220), "white": (250, 250, 250)}
 
+SLOW = (
+    "batch/test_cloud.py",
+    "batch/test_cluster.py",
+    "batch/test_mounts.py",
+    "cli/test_batch_cli.py",
+    "data/test_table.py",
+    "evaluate/test_averages.py",
+    "evidence/test_several.py",
+    "fuzz/test_fuzz.py",
+    "render/test_html_browser.py",
+    "render/test_mpl.py",
+    "serve/test_page_browser.py",
+    "serve/test_server.py",
+    "train/test_crops.py",
+    "train/test_start.py",
+    "train/test_train.py",
+)
+"""Files whose tests train, start processes, servers, clusters or browsers: `make test` leaves them out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(folder) and item.path.relative_to(folder).as_posix() in SLOW:
+            item.add_marker("slow")
+
+
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("attnviz", deadline=None)
 settings.load_profile("attnviz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -61,14 +62,37 @@ def command(topic: str | None) -> None:
     from rich.markdown import Markdown
 
     console = Console()
-    console.print(Markdown(for_terminal(text), hyperlinks=False), width=min(console.width, 100))
+    width = min(console.width, 100)
+    console.print(Markdown(for_terminal(text, width), hyperlinks=False), width=width)
 
 
-def for_terminal(text: str) -> str:
-    """Markdown whose links say what to type: those to other topics become commands, pictures their descriptions."""
+def for_terminal(text: str, width: int) -> str:
+    """Markdown for a terminal of so many columns.
+
+    Links say what to type: those to other topics become commands, pictures their descriptions. Tables in which words
+    would be cut become lists.
+    """
     text = re.sub(r"!\[([^\]]*)\]\([^)]*\)", r"*(Picture: \1)*", text)
     text = re.sub(r"\[([^\]]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)", r"\1 (`attnviz guide \2`)", text)
-    return re.sub(r"\[([^\]]+)\]\(#[\w-]*\)", r"\1", text)
+    text = re.sub(r"\[([^\]]+)\]\(#[\w-]*\)", r"\1", text)
+    return re.sub(r"(?:^\|.*\n)+", lambda table: _table(table[0], width), text, flags=re.MULTILINE)
+
+
+def _table(text: str, width: int) -> str:
+    """A table, or where rich would cut its words a list, an item a row."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    shown = io.StringIO()
+    Console(file=shown, width=width).print(Markdown(text, hyperlinks=False))
+    if shown.getvalue().count("…") == text.count("…"):
+        return text
+    head, _, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()]
+    items = []
+    for row in rows:
+        (_, first), *others = [(name, cell) for name, cell in zip(head, row, strict=True) if cell]
+        items.append(f"- **{first}**: " + ", ".join(f"{name} {cell}".strip() for name, cell in others))
+    return "\n".join(items) + "\n"
 
 
 def title(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -63,4 +64,27 @@ def test_on_a_terminal_the_text_is_laid_out(tmp_path: Path) -> None:
 def test_on_a_terminal_links_say_what_to_type() -> None:
     text = "![a dog](dog.png) See [the table](commands.md#batch), [below](#how) and [it](https://example.org)."
     expected = "*(Picture: a dog)* See the table (`attnviz guide commands`), below and [it](https://example.org)."
-    assert for_terminal(text) == expected
+    assert for_terminal(text, 80) == expected
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_no_word_of_a_table_is_cut(width: int) -> None:
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    for path in topics().values():
+        text = path.read_text(encoding="utf-8")
+        console = Console(width=width, file=io.StringIO(), record=True)
+        console.print(Markdown(for_terminal(text, width), hyperlinks=False))
+        shown = console.export_text()
+        assert shown.count("…") == text.count("…"), path.stem
+        assert max(map(cell_len, shown.splitlines())) <= width, path.stem
+        for number in re.findall(r"[\d.]+", text.split("\n\n|")[-1].split("\n\n")[0]):  # of the last table
+            assert number in shown, (path.stem, number)
+
+
+def test_a_table_too_wide_for_the_terminal_is_a_list() -> None:
+    text = "Before.\n\n| a | reason | rest |\n| --- | --- | --- |\n| `x` | because | 1 |\n| | thus | 2 |\n\nAfter.\n"
+    assert for_terminal(text, 40) == text
+    assert for_terminal(text, 12) == "Before.\n\n- **`x`**: reason because, rest 1\n- **thus**: rest 2\n\nAfter.\n"
