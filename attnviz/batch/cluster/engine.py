@@ -31,7 +31,7 @@ LEAST_BLOCK, MOST_BLOCK = 8, 64
 
 WINDOW_OF_WORKER, WINDOW_OF_RUN = 1024, 10
 """Photos that Ray is given at once, for each worker; and times the root of all photos, if that is more. It keeps about
-2 kB of a photo while its window is done, and 0.2 MB of a window for ever: so both stay small, and together the least.
+2 kB of a photo while its window is done, and 0.25 MB of a window for ever: so both stay small, and together the least.
 Between two windows the workers start anew.
 """
 
