@@ -10,7 +10,7 @@ help:  ## list the targets
 install:  ## install attnviz for development, with its tools
 	$(PYTHON) -m pip install -e '.[dev]'
 
-test:  ## run the tests that are not slow, side by side on the cores there are; ROOM=render: all those of one room
+test:  ## run the quick tests, side by side on the cores there are, in under a minute; ROOM=render: all those of one room
 	$(PYTEST) $(if $(ROOM),tests/$(ROOM),-m 'not slow')
 
 tests:  ## run all tests

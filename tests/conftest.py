@@ -26,23 +26,49 @@ pytest_plugins = ("chromium", "served", "tinyhf.fixtures")
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (30, 30, 220), "white": (250, 250, 250)}
 
 SLOW = (
+    "adapters/hf/test_command_line.py",
+    "adapters/hf/test_exact.py",
+    "adapters/hf/test_light_up.py",
+    "adapters/hf/test_loading.py",
+    "adapters/hf/test_slopes.py",
+    "adapters/test_pickles.py",
+    "adapters/test_show_attend_tell.py",
+    "batch/test_batch.py",
     "batch/test_cloud.py",
     "batch/test_cluster.py",
+    "batch/test_gallery.py",
     "batch/test_mounts.py",
+    "captioner/test_bundled.py",
+    "captioner/test_decoder.py",
+    "captioner/test_hostile.py",
     "cli/test_batch_cli.py",
+    "cli/test_check_cli.py",
+    "cli/test_cli_render.py",
+    "cli/test_completion.py",
+    "cli/test_convert_cli.py",
+    "cli/test_evaluate_cli.py",
+    "cli/test_evidence_cli.py",
+    "cli/test_figure_cli.py",
+    "cli/test_terminal.py",
+    "cli/test_wrong.py",
     "data/test_table.py",
     "evaluate/test_averages.py",
     "evidence/test_several.py",
     "fuzz/test_fuzz.py",
+    "render/test_drawing.py",
+    "render/test_figure.py",
     "render/test_html_browser.py",
     "render/test_mpl.py",
+    "render/test_writers.py",
+    "serve/test_api.py",
     "serve/test_page_browser.py",
     "serve/test_server.py",
+    "test_plugin.py",
     "train/test_crops.py",
     "train/test_start.py",
     "train/test_train.py",
 )
-"""Files whose tests train, start processes, servers, clusters or browsers: `make test` leaves them out."""
+"""Files that take five seconds or more on an idle core: `make test` leaves them out, and takes less than a minute."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
