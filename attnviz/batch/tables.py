@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -31,6 +32,8 @@ class Tables:
     def __init__(self, *layout: str) -> None:
         self._asking = threading.Lock()
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        # From Python 3.13 on, a database that is left open is warned of.
+        self._end = weakref.finalize(self, self._database.close)
         # Nothing of it outlives the process, so there is nothing to be saved from a crash.
         fast = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", f"PRAGMA cache_size = -{MEMORY}")
         for statement in (*fast, *layout):
@@ -54,7 +57,7 @@ class Tables:
     def close(self) -> None:
         """Removes them."""
         with self._asking:
-            self._database.close()
+            self._end()
 
     def _try(self, call: Callable[[], Any]) -> Any:
         try:
