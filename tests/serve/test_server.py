@@ -65,7 +65,8 @@ class Running:
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:
                 return answer.status, json.load(answer), answer.headers
         except urllib.error.HTTPError as error:
-            return error.code, json.load(error), error.headers
+            with error:
+                return error.code, json.load(error), error.headers
 
     def until_ready(self) -> None:
         for _ in range(10 * SECONDS):
