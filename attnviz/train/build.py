@@ -56,7 +56,8 @@ def blend(model: Captioner, start: Path, share: float) -> None:
     own, other = model.state_dict(), load_checkpoint(start)
     back = {key: own[key].lerp(value.to(own[key]), share) for key, value in _taken(model, other).items()}
     # A word that is new began as the unknown one, whose rows are no place to go back to.
-    new = torch.tensor([word not in other.vocabulary.words for word in model.vocabulary.words], device=model.device)
+    known = set(other.vocabulary.words)
+    new = torch.tensor([word not in known for word in model.vocabulary.words], device=model.device)
     for key in back.keys() & {f"decoder.{name}" for name in other.decoder.WORD_ROWS}:
         back[key][new] = own[key][new]
     model.load_state_dict(own | back)

@@ -127,7 +127,7 @@ class TrainConfig:
             less time), from its kept maps where it is frozen.
         precision: what the backbone is computed in for photos that are learned from: float32, or bfloat16, which takes
             less than half the time on a CPU that has it (AVX-512 BF16, AMX). The weights stay float32, and so does all
-            that is measured.
+            that is measured on dev.
         decay: weight decay.
         dropout: see `Decoder`.
         map_dropout: share of the backbone's values dropped in training.
