@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from PIL import Image
 
 from attnviz.captioner import ModelConfig
 from attnviz.data import Split
 from attnviz.train import DataConfig, FitConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from attnviz.captioner import Captioner
+    from attnviz.train.batches import Batch
+    from attnviz.train.critical import Critic
 
 
 def config(data: DataConfig, folder: Path, mode: str = "concat", **changes: object) -> FitConfig:
@@ -21,6 +28,22 @@ def config(data: DataConfig, folder: Path, mode: str = "concat", **changes: obje
     )
     train = TrainConfig(**{"epochs": 2, "photos": 2, "rate": 0.01, "dropout": 0.1, "average": 0.5, **changes})  # type: ignore[arg-type]
     return FitConfig(str(folder / f"{mode}.safetensors"), data, "toy", pretrained="", model=model, train=train)
+
+
+def criticised(critic: Critic, model: Captioner, values: torch.Tensor, batch: Batch, steps: int) -> list[float]:
+    """The rewards while the speaking part of a model learns from one batch, over its E `values`."""
+    model.requires_grad_(False)
+    for part in model.decoder.speaking():
+        part.requires_grad_(True)
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.03)
+    rewards = []
+    for _ in range(steps):
+        loss, reward = critic.loss(model, values, batch)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        rewards.append(reward)
+    return rewards
 
 
 def quiet(line: str) -> None:

@@ -72,6 +72,17 @@ def save_encoder(model: Captioner, path: str | Path) -> None:
     _write(Path(path), _halves(model.backbone.state_dict()), {"version": 1, "backbone": model.config.backbone})
 
 
+def load_encoder(model: Captioner, path: str | Path) -> None:
+    """Gives `model` the backbone that `save_encoder` wrote to `path`.
+
+    Raises:
+        ModelError: for a missing or damaged file, or one that holds another kind of backbone.
+    """
+    path = spelled(path)
+    _compare({key: tuple(value.shape) for key, value in model.backbone.state_dict().items()}, _shapes(path))
+    model.backbone.load_state_dict(_read(path)[1])
+
+
 def load_checkpoint(path: str | Path) -> Captioner:
     """Rebuilds the model that `path` holds, on the CPU, ready to describe images.
 

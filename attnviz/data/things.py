@@ -1,11 +1,19 @@
-"""What people call COCO's 80 kinds of things: for the sentences that training has written, and for the measure of
-whether a caption names what is there."""
+"""What people call COCO's 80 kinds of things, and people: for the sentences that training has written, and for the
+measures of whether a caption names what, and whom, it shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 PERSON = "person"
+
+MEN = frozenset(["man", "men", "boy", "boys", "guy", "guys", "male", "males", "gentleman", "gentlemen"])
+WOMEN = frozenset(["woman", "women", "girl", "girls", "lady", "ladies", "female", "females"])
+PEOPLE = (MEN | WOMEN) - {"male", "males", "female", "females"} | {
+    *("child", "children", "kid", "kids", "people", "baby", "toddler", "player"),
+    *("skier", "surfer", "skateboarder", "snowboarder"),
+}
+"""Words for persons, beside the name itself; a male or a female may be a dog."""
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "airplane": ("plane", "jet"),

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-MEN = frozenset(["man", "men", "boy", "boys", "guy", "guys", "male", "males", "gentleman", "gentlemen"])
-WOMEN = frozenset(["woman", "women", "girl", "girls", "lady", "ladies", "female", "females"])
+from attnviz.data.things import MEN, WOMEN
+
 COLOURS = frozenset(["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray"])
 ALIKE = {"grey": "gray"}
 

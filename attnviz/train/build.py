@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from attnviz.captioner import Captioner, load_checkpoint
+from attnviz.captioner.checkpoint import load_encoder
 from attnviz.captioner.efficientnet import EfficientNetLite
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, ModelError
 from attnviz.train.weights import pretrain
 from attnviz.zoo import find_checkpoint
 
@@ -30,12 +31,30 @@ def build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
         model.load_state_dict(model.state_dict() | _taken(model, load_checkpoint(start_of(config))))
     elif config.pretrained:
         pretrain(model, config)
+    if config.score:
+        _take_score(model, config)
+    if config.encoder and Path(config.encoder).exists():
+        try:
+            load_encoder(model, config.encoder)
+        except ModelError as error:
+            raise ConfigError(f"setting 'encoder': {config.encoder}: {error}") from error
     return model
 
 
 def start_of(config: FitConfig) -> Path:
     """The checkpoint that `config.start` names: a file, or a bundled model. Raises ModelError where there is none."""
     return find_checkpoint(config.start, config.model.mode)
+
+
+def _take_score(model: Captioner, config: FitConfig) -> None:
+    """Gives the model the score function of `config.score`. Networks that began as one, and learned apart, understand
+    each other's to some degree."""
+    other = load_checkpoint(find_checkpoint(config.score, config.model.mode)).decoder.attention.state_dict()
+    own = model.decoder.attention.state_dict()
+    shapes, theirs = ({key: tuple(value.shape) for key, value in one.items()} for one in (own, other))
+    if not own or shapes != theirs:
+        raise ConfigError(f"setting 'score': {config.score} has no score function like that of {config.model.mode}")
+    model.decoder.attention.load_state_dict(other)
 
 
 def _taken(model: Captioner, other: Captioner) -> dict[str, Tensor]:
@@ -47,8 +66,9 @@ def _taken(model: Captioner, other: Captioner) -> dict[str, Tensor]:
     return {key: theirs[key] for key, value in own.items() if key in theirs and theirs[key].shape == value.shape}
 
 
-def blend(model: Captioner, start: Path, share: float) -> None:
+def blend(model: Captioner, start: Path, share: float, frozen: bool = False) -> None:
     """Moves every weight that `model` took over from the checkpoint `start` back to it, `share` of the way (0 to 1).
+    A `frozen` backbone stays: it is that of `start` already, or of the encoder's file.
 
     Halfway between what a network knew and what it has learned since, it often knows both better: weight-space
     ensembling (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903). Words that it did not know stay.
@@ -60,6 +80,8 @@ def blend(model: Captioner, start: Path, share: float) -> None:
     new = torch.tensor([word not in known for word in model.vocabulary.words], device=model.device)
     for key in back.keys() & {f"decoder.{name}" for name in other.decoder.WORD_ROWS}:
         back[key][new] = own[key][new]
+    if frozen:
+        back = {key: value for key, value in back.items() if not key.startswith("backbone.")}
     model.load_state_dict(own | back)
 
 

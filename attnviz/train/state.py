@@ -33,7 +33,8 @@ def recipe(config: FitConfig) -> dict[str, Any]:
     data["writer"] = Path(data["writer"]).name
     facts["data"] = data | {"extra": ["/".join(Path(path).parts[-2:]) for path in data["extra"]]}
     start = Path(config.start or config.pretrained).name
-    return {"start": start, "data": facts["data"], "model": config.model.to_dict(), "train": facts["train"]}
+    found = {"start": start, "data": facts["data"], "model": config.model.to_dict(), "train": facts["train"]}
+    return found | ({"score": Path(config.score).name} if config.score else {})
 
 
 def state_path(config: FitConfig) -> Path:

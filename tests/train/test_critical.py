@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import config, quiet
+from toy import config, criticised, quiet
 
 from attnviz.captioner import Captioner, load_checkpoint
 from attnviz.captioner.search import sample
@@ -153,23 +153,14 @@ def test_nothing_follows_the_end() -> None:
 
 
 def test_the_network_learns_to_say_what_is_rewarded() -> None:
-    model = Captioner.tiny("general").requires_grad_(False)
-    for part in model.decoder.speaking():
-        part.requires_grad_(True)
+    model = Captioner.tiny("general")
     texts = ["a dog runs", "a cat", "cat on grass", "runs on grass"]
     records = [Record(f"{n}.jpg", (32, 32), (Caption(tuple(text.split())),), {}) for n, text in enumerate(texts)]
     lessons = [lesson(one, model.vocabulary, Frame.stretch((32, 32), (32, 32), (2, 2)), 1) for one in records]
     critic, batch = Critic({False: lessons}, 8), collate(lessons, np.arange(4), False)
     torch.manual_seed(0)
     values = torch.rand(4, 4, 6)
-    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.03)
-    rewards = []
-    for _ in range(120):
-        loss, reward = critic.loss(model, values, batch)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        rewards.append(reward)
+    rewards = criticised(critic, model, values, batch, 120)
     assert np.mean(rewards[-10:]) > 1.5 * np.mean(rewards[:10])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from toy import config, quiet
 
 from attnviz.captioner import Captioner, ModelConfig, load_checkpoint
@@ -224,3 +224,60 @@ def test_batch_norms_keep_their_statistics_in_training() -> None:
 def test_weights_of_a_network_that_nobody_saved_alone(tmp_path: Path) -> None:
     torch.save({"model": {"a": torch.ones(1)}, "best": 3}, tmp_path / "x.pt")
     assert list(read_weights(tmp_path / "x.pt")) == ["a"]
+
+
+def test_an_encoder_file_that_is_there_is_the_one_learned_over(data: DataConfig, tmp_path: Path) -> None:
+    """Whatever encoder the checkpoint to start from has, and whatever the package would give."""
+    other = replace(config(data, tmp_path / "other", epochs=1), encoder=str(tmp_path / "other" / "e.safetensors"))
+    fit(replace(other, train=replace(other.train, encoder_rate=0.01, flip=False)), quiet)
+    start = fit(config(data, tmp_path / "start", epochs=1), quiet)
+    file = tmp_path / "run" / "e.safetensors"
+    file.parent.mkdir()
+    file.write_bytes((tmp_path / "other" / "e.safetensors").read_bytes())
+    for given in (str(start), ""):
+        run = replace(config(data, tmp_path / "run", epochs=1), encoder=str(file), start=given)
+        made = load_checkpoint(fit(replace(run, out=str(file.with_name(f"m{len(given)}.safetensors"))), quiet))
+        weights, theirs = made.backbone.state_dict(), load_checkpoint(start).backbone.state_dict()
+        kept = load_file(file)
+        assert all(torch.equal(weights[key], value.float()) for key, value in kept.items())
+        assert not all(torch.equal(weights[key], theirs[key]) for key in theirs)
+
+
+def test_an_encoder_file_of_another_kind_is_refused(data: DataConfig, tmp_path: Path) -> None:
+    start = fit(config(data, tmp_path / "start", epochs=1), quiet)
+    run = replace(config(data, tmp_path, epochs=1), start=str(start), encoder=str(tmp_path / "e.safetensors"))
+    save_file({"stem.weight": torch.zeros(2)}, run.encoder)
+    with pytest.raises(ConfigError, match=r"setting 'encoder': .*e.safetensors: "):
+        fit(run, quiet)
+    Path(run.encoder).write_bytes(b"nothing")
+    with pytest.raises(ConfigError, match=r"setting 'encoder': .*e.safetensors"):
+        fit(run, quiet)
+
+
+def test_the_score_function_may_come_from_another_checkpoint(data: DataConfig, tmp_path: Path) -> None:
+    plain = config(data, tmp_path, epochs=1)
+    start, other = (
+        fit(replace(plain, out=str(tmp_path / f"{n}.safetensors"), train=replace(plain.train, seed=n)), quiet)
+        for n in (1, 2)
+    )
+    built = build(replace(plain, start=str(start), score=str(other)), load_checkpoint(start).vocabulary)
+    own, from_start, from_other = built.state_dict(), *(load_checkpoint(path).state_dict() for path in (start, other))
+    taken = {key for key in own if key.startswith("decoder.attention.")}
+    assert taken
+    for key, value in own.items():
+        assert torch.equal(value, (from_other if key in taken else from_start)[key]), key
+    assert read_meta(start)["card"]["recipe"].keys() == {"start", "data", "model", "train"}
+    made = fit(replace(plain, out=str(tmp_path / "m.safetensors"), start=str(start), score=str(other)), quiet)
+    assert read_meta(made)["card"]["recipe"]["score"] == "2.safetensors"
+    with pytest.raises(ConfigError, match=r"'score': .* has no score function like that of dot"):
+        build(replace(plain, model=replace(plain.model, mode="dot"), score=str(other)), built.vocabulary)
+
+
+def test_a_blend_leaves_the_encoder_file_that_was_learned_over(data: DataConfig, tmp_path: Path) -> None:
+    learned = replace(config(data, tmp_path / "a", epochs=1), encoder=str(tmp_path / "a" / "e.safetensors"))
+    fit(replace(learned, train=replace(learned.train, encoder_rate=0.01, flip=False)), quiet)
+    start = fit(config(data, tmp_path / "start", epochs=1), quiet)
+    run = replace(learned, start=str(start), out=str(tmp_path / "a" / "m.safetensors"))
+    made = load_checkpoint(fit(replace(run, train=replace(run.train, blend=0.5)), quiet))
+    kept = load_file(learned.encoder)
+    assert all(torch.equal(made.backbone.state_dict()[key], value.float()) for key, value in kept.items())
