@@ -74,7 +74,7 @@ def animation(work: Path, target: Path) -> None:
 
 def figure(work: Path, target: Path) -> None:
     modes = ("--modes", "concat,general", "--difference", "--words", "content", "--width", "4.6in")
-    attnviz("figure", SAMPLES / "dog.jpg", "-o", work / "figure.png", "--dpi", 180, *modes)
+    attnviz("figure", SAMPLES / "polar-bear.jpg", "-o", work / "figure.png", "--dpi", 180, *modes)
     shrink(work / "figure.png", target, 830)
 
 
@@ -119,7 +119,7 @@ def contour(work: Path, target: Path) -> None:
 
 
 def check(work: Path, target: Path) -> None:
-    attnviz("check", SAMPLES / "dog.jpg", "-o", work, "-f", "html")
+    attnviz("check", SAMPLES / "dog.jpg", "-o", work, "-f", "html", "--text", "a dog on the grass")
     (report,) = work.glob("*.html")
     shoot(report, target, 600)
 
