@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from attnviz.zoo import Bundled, Plugin
 
 
+HEADINGS = {"calibration": "ECE"}
+"""What stands for a figure's name where room is scarce: the expected calibration error."""
+
+
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=File())
 @click.option("--json", "as_json", is_flag=True, help="Print all that the checkpoints say of themselves as JSON.")
@@ -24,8 +28,8 @@ def command(paths: tuple[str, ...], as_json: bool) -> None:
     PATH is a checkpoint file of your own, which is then listed instead.
 
     'attnviz render --model MODEL --mode MODE' takes a bundled one; without them it takes the default. The figures are
-    those of the model card, measured with 'attnviz evaluate'. Below them are the networks of others: of libraries that
-    attnviz knows, and of packages that are installed.
+    those of the model card, measured with 'attnviz evaluate' (ECE: expected calibration error). Below them are the
+    networks of others: of libraries that attnviz knows, and of packages that are installed.
     """
     from attnviz.zoo import bundled, described, plugins
 
@@ -66,14 +70,14 @@ def _print(models: Sequence[Bundled]) -> None:
     rows = [
         (
             model.name,
-            model.mode,
-            "default" if one["default"] else "",
+            f"{model.mode} (default)" if one["default"] else model.mode,
             f"{one['size'] / 1e6:.0f} MB",
             *(_shown(name, some[name]) if name in some else "-" for name in measured),
         )
         for model, one, some in zip(models, facts, figures, strict=True)
     ]
-    print_table([("model", "mode", "", "size", *measured), *rows], numbers=3, names=2)
+    heading = [HEADINGS.get(name, name) for name in measured]
+    print_table([("model", "mode", "size", *heading), *rows], numbers=2, names=2)
     made: dict[str, dict[str, None]] = {}
     for model, one in zip(models, facts, strict=True):
         config = one["config"]

@@ -108,7 +108,7 @@ def test_the_names_of_models_are_never_broken(tmp_path: Path, width: int) -> Non
     lines = screen(on_terminal("models", cwd=tmp_path, width=width)[1])
     for model in bundled():
         (row,) = [line.split() for line in lines if line.split()[:2] == [model.name, model.mode]]
-        assert ("default" in row) == ((model.name, model.mode) == (DEFAULT_MODEL, DEFAULT_MODE))
+        assert ("(default)" in row) == ((model.name, model.mode) == (DEFAULT_MODEL, DEFAULT_MODE))
         assert f"{model.meta()['card']['figures']['BLEU-4']:.1f}" in row
     assert width < 80 or max(map(len, lines)) <= 80
 
