@@ -79,7 +79,8 @@ def load_encoder(model: Captioner, path: str | Path) -> None:
         ModelError: for a missing or damaged file, or one that holds another kind of backbone.
     """
     path = spelled(path)
-    _compare({key: tuple(value.shape) for key, value in model.backbone.state_dict().items()}, _shapes(path))
+    if _shapes(path) != {key: tuple(value.shape) for key, value in model.backbone.state_dict().items()}:
+        raise ModelError(f"{path.name}: holds another backbone than the model has")
     model.backbone.load_state_dict(_read(path)[1])
 
 

@@ -37,7 +37,7 @@ def build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
         try:
             load_encoder(model, config.encoder)
         except ModelError as error:
-            raise ConfigError(f"setting 'encoder': {config.encoder}: {error}") from error
+            raise ConfigError(f"setting 'encoder': {error}") from error
     return model
 
 
