@@ -45,24 +45,30 @@ Answer = Callable[..., Any]
 
 
 class Window:
-    """A file from where it stands, of which so many bytes can be read and no more."""
+    """A file from where it stands, of which so many bytes can be read and no more.
 
-    def __init__(self, file: BinaryIO, most: int = LONGEST) -> None:
-        self.file, self.left = file, most
+    Args:
+        size: where it ends, for a part of a file; None for as far as the file goes.
+    """
+
+    def __init__(self, file: BinaryIO, size: int | None = None) -> None:
+        self.file, self.left, self.end = file, LONGEST, size
 
     def read(self, count: int = -1) -> bytes:
-        return self._take(self.file.read(self._allow(count)))
-
-    def readline(self) -> bytes:
-        return self._take(self.file.readline(self.left))
-
-    def _allow(self, count: int) -> int:
         if not 0 <= count <= self.left:
             raise ModelError(f"its list of contents is longer than {LONGEST:,} bytes: it is damaged, or no checkpoint")
-        return count
+        return self._take(self.file.read(self._inside(count)))
+
+    def readline(self) -> bytes:
+        return self._take(self.file.readline(self._inside(self.left)))
+
+    def _inside(self, count: int) -> int:
+        return count if self.end is None else min(count, self.end)
 
     def _take(self, data: bytes) -> bytes:
         self.left -= len(data)
+        if self.end is not None:
+            self.end -= len(data)
         return data
 
 
@@ -83,8 +89,11 @@ class Reader:
     ) -> None:
         self.answers, self.is_shell, self.persistent = answers, is_shell, persistent
 
-    def read(self, file: BinaryIO) -> Any:
+    def read(self, file: BinaryIO, size: int | None = None) -> Any:
         """The value of the pickle that begins where `file` stands; afterwards it stands behind it.
+
+        Args:
+            size: the bytes that may belong to it, where others follow.
 
         Raises:
             ModelError: for a name that is not admitted, and for instructions that are none or do not fit each other.
@@ -95,7 +104,7 @@ class Reader:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of odd escapes, which pickletools takes as they stand
-                for instruction, argument, _ in pickletools.genops(Window(file)):  # type: ignore[arg-type]
+                for instruction, argument, _ in pickletools.genops(Window(file, size)):  # type: ignore[arg-type]
                     if instruction.name == "STOP":
                         return self.stack.pop()
                     self._step(instruction.name, argument)

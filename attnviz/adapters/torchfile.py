@@ -135,11 +135,14 @@ def _open_zip(file: BinaryIO, is_shell: Callable[[Name], bool]) -> TorchFile:
     places = {name.removeprefix(root): _member(file, one) for name, one in members.items()}
     order = "<"
     if "byteorder" in places:
-        file.seek(places["byteorder"][0])
-        order = ">" if file.read(3) == b"big" else "<"
+        place, size = places["byteorder"]
+        file.seek(place)
+        order = ">" if file.read(min(size, 3)) == b"big" else "<"
     storages: dict[str, Storage] = {}
-    file.seek(places["data.pkl"][0])
-    saved = Reader(ANSWERS, partial(known, is_shell), partial(persistent, storages)).read(file)
+    place, size = places["data.pkl"]
+    file.seek(place)
+    # What follows is another member, whose header would be read as instructions too.
+    saved = Reader(ANSWERS, partial(known, is_shell), partial(persistent, storages)).read(file, size)
     checks = {key: members[f"{root}data/{key}"].CRC for key in storages if f"{root}data/{key}" in members}
     found = {key: places.get(f"data/{key}", (0, -1)) for key in storages}
     for key, storage in storages.items():
