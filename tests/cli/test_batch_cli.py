@@ -37,14 +37,29 @@ def manifest(out: Path) -> dict[str, dict[str, Any]]:
     return {record["path"]: record for record in map(json.loads, (out / "manifest.jsonl").read_text().splitlines())}
 
 
+STARTED: list[subprocess.Popen[bytes]] = []
+
+
 def start(*args: object, **options: Any) -> subprocess.Popen[bytes]:
     """A batch in a process of its own."""
     path = {"PYTHONPATH": str(Path(attnviz.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "attnviz", "batch", *map(str, args)],
-        env={**os.environ, **path},
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    STARTED.append(
+        subprocess.Popen(
+            [sys.executable, "-m", "attnviz", "batch", *map(str, args)],
+            env={**os.environ, **path},
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
     )
+    return STARTED[-1]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    """A test that fails half-way leaves no process behind, nor a stopped one."""
+    yield
+    while STARTED:
+        with STARTED.pop() as process:
+            process.kill()
 
 
 @pytest.fixture
