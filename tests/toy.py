@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from attnviz.captioner import ModelConfig
+from attnviz.captioner import Captioner, ModelConfig
 from attnviz.data import Split
 from attnviz.train import DataConfig, FitConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from attnviz.captioner import Captioner
     from attnviz.train.batches import Batch
     from attnviz.train.critical import Critic
 
@@ -44,6 +43,22 @@ def criticised(critic: Critic, model: Captioner, values: torch.Tensor, batch: Ba
         optimiser.step()
         rewards.append(reward)
     return rewards
+
+
+WORDS = ("a", "dog", "puppy", "cat", "bike", "grass")
+KINDS = (("dog", "puppy"), ("cat",), ("bike",), ("bike",))
+"""A bike may be either of the last two."""
+
+
+def asking(mode: str = "concat", seed: int = 0, strength: float = 1.0) -> Captioner:
+    """A tiny network with random weights that asks for `KINDS`."""
+    model = Captioner.tiny(mode, seed, WORDS)
+    layer = torch.nn.Conv2d(model.backbone.channels[-1], len(KINDS), 1)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * strength)
+    model.ask(KINDS, layer.requires_grad_(False))
+    return model
 
 
 def quiet(line: str) -> None:

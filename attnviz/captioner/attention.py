@@ -27,10 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Features:
-    """One batch of images, prepared for scoring: `values` (B, N, C), and `keys`, which each mode shapes as it likes."""
+    """One batch of images, prepared for scoring.
+
+    Attributes:
+        values: (B, N, C).
+        keys: what the scores take of them, which each mode shapes as it likes.
+        odds: (B, N, K), of each kind of thing in each cell, see `Kinds`; None for a network that asks for none.
+    """
 
     values: Tensor
     keys: Tensor
+    odds: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from attnviz.captioner.config import FrameKind, ModelConfig
 from attnviz.captioner.description import guess, read, with_gradient
 from attnviz.captioner.encoded import all_seen, digest, encode_all, eyes_of, look, read_alike, see
 from attnviz.captioner.hard import Chooser, Hard, chooser
+from attnviz.captioner.kinds import ask
 from attnviz.captioner.parts import build_parts
 from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST
 from attnviz.captioner.threads import side_by_side
@@ -61,7 +62,7 @@ class Captioner(nn.Module):
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary, name: str = "model", dropout: float = 0.0) -> None:
         super().__init__()
         self.config, self.vocabulary, self.name = config, vocabulary, name
-        parts = build_parts(config, len(vocabulary), dropout)
+        parts = build_parts(config, vocabulary, dropout)
         self.backbone, self.fuse, self.decoder, self.grid = parts
         self.temperature = 1.0
         self.familiar: Familiar | None = None
@@ -79,6 +80,10 @@ class Captioner(nn.Module):
         model = cls(config, Vocabulary((*SPECIAL, *words)), name="tiny").eval()
         torch.set_rng_state(state)
         return model
+
+    def ask(self, kinds: Sequence[Sequence[str]], layer: nn.Conv2d) -> None:
+        """See `kinds.ask`."""
+        self.config = ask(self, kinds, layer)
 
     @property
     def mode(self) -> str:
@@ -108,7 +113,7 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def encode(self, pixels: np.ndarray | Tensor) -> Tensor:
-        """(B, H, W, 3) uint8, the size of `input` -> E (B, N, C).
+        """(B, H, W, 3) uint8, the size of `input` -> E (B, N, C), with the log odds of K kinds of things (B, N, C + K).
 
         Image by image, so that what one gets cannot depend on the others; on a CPU that is no slower.
         """

@@ -25,6 +25,9 @@ INPUT_LIMIT = 2048
 
 SIZE_LIMIT = 16384
 
+KIND_LIMIT = 1024
+"""Kinds of things: some thousand were ever listed for photos (LVIS), and each costs a number in every cell."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -41,6 +44,8 @@ class ModelConfig:
         decoder: `two-lstm` (see `Decoder`), or `show-attend-tell` (see `ShowAttendTell`), which has neither `language`
             nor `reduced`, no mode but `additive-relu`, and reads the backbone's last map as it is, without a fuse.
         pool: (h, w), the grid that this map is pooled to, or None for the map's own; of `show-attend-tell` alone.
+        kinds: the words that name each kind of thing of which `two-lstm` asks the encoder, see `Kinds`; with none, it
+            does not ask. Training finds them in the data, see `train.kinds`.
     """
 
     mode: str = "concat"
@@ -56,14 +61,14 @@ class ModelConfig:
     reduced: int = 0
     decoder: DecoderKind = "two-lstm"
     pool: tuple[int, int] | None = None
+    kinds: tuple[tuple[str, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON-ready values; without those that came with the second decoder where it is not meant, so
-        that attnviz 0.1 can read what it could write."""
-        facts = asdict(self)
-        return (
-            facts if self.decoder != DECODERS[0] else {k: v for k, v in facts.items() if k not in ("decoder", "pool")}
-        )
+        """The fields as JSON-ready values; without those that came with the second decoder where it is not meant, and
+        without `kinds` where there are none, so that attnviz 0.1 can read what it could write."""
+        left_out = {"decoder", "pool"} if self.decoder == DECODERS[0] else set()
+        left_out |= set() if self.kinds else {"kinds"}
+        return {key: value for key, value in asdict(self).items() if key not in left_out}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], base: ModelConfig | None = None) -> ModelConfig:
@@ -90,6 +95,7 @@ class ModelConfig:
         given["input"] = _pair("input", given["input"], INPUT_LIMIT)
         if given["pool"] is not None:
             given["pool"] = _pair("pool", given["pool"], INPUT_LIMIT)
+        given["kinds"] = _kinds(given["kinds"])
         return cls(**given)
 
 
@@ -106,6 +112,8 @@ def _check_names(given: Mapping[str, Any]) -> None:
     other = given["decoder"] == "show-attend-tell"
     if other != (given["mode"] == RELU):
         raise ModelError(f"the decoder {given['decoder']} has no mode {given['mode']!r}; {RELU} is show-attend-tell's")
+    if given["kinds"] and other:
+        raise ModelError("kinds are for the decoder two-lstm alone; leave them out")
     if given["pool"] is not None and not other:
         raise ModelError("pool is for the decoder show-attend-tell alone; leave it out")
 
@@ -113,6 +121,14 @@ def _check_names(given: Mapping[str, Any]) -> None:
 def _check_size(key: str, value: Any, least: int = 1, most: int = SIZE_LIMIT) -> None:
     if type(value) is not int or not least <= value <= most:
         raise ModelError(f"model sizes must be whole numbers: {key} must be from {least} to {most}, not {value!r}")
+
+
+def _kinds(value: Any) -> tuple[tuple[str, ...], ...]:
+    # A file may hold anything.
+    lists = isinstance(value, list | tuple) and all(isinstance(kind, list | tuple) for kind in value)
+    if not lists or len(value) > KIND_LIMIT or not all(isinstance(word, str) for kind in value for word in kind):
+        raise ModelError(f"kinds must be lists of words, {KIND_LIMIT} at most")
+    return tuple(tuple(kind) for kind in value)
 
 
 def _pair(key: str, value: Any, most: int) -> tuple[int, int]:

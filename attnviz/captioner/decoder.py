@@ -8,13 +8,15 @@ word asks the question, and Anderson et al. 2018 (arXiv:1707.07998), where a sec
     g_t = language LSTM([d_t ; z_t])
     p(y_t) = softmax(V tanh(W [g_t ; z_t]) + b)     V: the embedding itself (tied, Press & Wolf 2017)
 
+Where the network knows kinds of things, a_t also says which of them a word that names one should mean: see kinds.py.
+
 Nothing of the attention flows back into the query LSTM, so for given words all T steps are two LSTM calls and one
 batched attention, and the weights of a step are those of the sentence, whatever search found it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnviz.captioner.attention import Attended, Attention, Features, build_attention
+from attnviz.captioner.kinds import Kinds, odds_of
 from attnviz.captioner.vocabulary import PAD
 
 if TYPE_CHECKING:
@@ -40,13 +43,16 @@ class State:
 
 @dataclass(frozen=True)
 class LSTMs(State):
-    """Hidden and cell state of both LSTMs, each (1, B * Q, size)."""
+    """Hidden and cell state of both LSTMs, each (1, B * Q, size); and which of K kinds of things were named, 0 or 1,
+    (B * Q, K), see `Kinds`."""
 
     query: LSTMState
     language: LSTMState
+    named: Tensor
 
     def select(self, rows: Tensor) -> LSTMs:
-        return LSTMs(*((h[:, rows], c[:, rows]) for h, c in (self.query, self.language)))
+        query, language = ((h[:, rows], c[:, rows]) for h, c in (self.query, self.language))
+        return LSTMs(query, language, self.named[rows])
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,15 @@ class WordDecoder(nn.Module):
 
     mode: str
     attention: Attention
+    kinds: Kinds | None = None
 
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
     def prepare(self, values: Tensor) -> Features:
-        """E (B, N, C) -> the features that each step reads. Raises ModelError for a grid of the wrong size."""
+        """E (B, N, C), or with the log odds of kinds (B, N, C + K) -> the features that each step reads. Raises
+        ModelError for a grid of the wrong size."""
         raise NotImplementedError
 
     def start(self, values: Tensor, queries: int = 1) -> State:
@@ -118,6 +126,7 @@ class Decoder(WordDecoder):
         attention: A, the inner size of the score function.
         reduced: channels that `flat-concat` scores; 0 for all.
         dropout: share of the embedding's (half of it), and the output layer's inputs dropped in training.
+        kinds: the words that name kinds of things; None for a network that asks for none.
     """
 
     WORD_ROWS = ("embed.weight", "bias")
@@ -135,9 +144,10 @@ class Decoder(WordDecoder):
         attention: int = 256,
         reduced: int = 0,
         dropout: float = 0.0,
+        kinds: Kinds | None = None,
     ) -> None:
         super().__init__()
-        self.mode, self.dropout = mode, dropout
+        self.mode, self.dropout, self.channels, self.kinds = mode, dropout, channels, kinds
         self.embed = nn.Embedding(words, embedding, padding_idx=PAD)
         nn.init.normal_(self.embed.weight, std=embedding**-0.5)
         self.attention = build_attention(
@@ -151,15 +161,17 @@ class Decoder(WordDecoder):
         self.bias = nn.Parameter(torch.zeros(words))
 
     def prepare(self, values: Tensor) -> Features:
-        return self.attention.prepare(values)
+        found = self.attention.prepare(values[..., : self.channels])
+        return found if self.kinds is None else replace(found, odds=odds_of(values[..., self.channels :]))
 
     def start(self, values: Tensor, queries: int = 1) -> LSTMs:
-        mean = values.mean(1).repeat_interleave(queries, 0)  # (B * Q, C)
+        mean = values[..., : self.channels].mean(1).repeat_interleave(queries, 0)  # (B * Q, C)
         states = []
         for layer in (self.start_query, self.start_language):
             hidden, cell = torch.tanh(layer(mean)).unsqueeze(0).chunk(2, -1)
             states.append((hidden.contiguous(), cell.contiguous()))
-        return LSTMs(*states)
+        query, language = states
+        return LSTMs(query, language, values.new_zeros(len(mean), self.kinds.count if self.kinds else 0))
 
     def forward(
         self, features: Features, state: State, words: Tensor, choose: Chooser | None = None, pick: Tensor | None = None
@@ -179,7 +191,12 @@ class Decoder(WordDecoder):
         both = torch.cat([take(spoken.reshape(b, k * t, -1), pick), context], -1)
         hidden = torch.tanh(self.project(F.dropout(both, self.dropout, self.training)))
         logits = F.linear(F.dropout(hidden, self.dropout / 2, self.training), self.embed.weight, self.bias)
-        return Output(logits, attended), LSTMs(query, language)
+        named = state.named
+        if self.kinds is not None and features.odds is not None:
+            each = self.kinds.named(words.reshape(b * k, t), named)
+            asked = take(each.reshape(b, k * t, -1), pick)
+            logits, named = self.kinds.deal(logits, attended.weights, features.odds, asked), each[:, -1]
+        return Output(logits, attended), LSTMs(query, language, named)
 
     def asking(self) -> tuple[str, list[nn.Module]]:
         return "query LSTM", [self.query, self.start_query, self.embed]

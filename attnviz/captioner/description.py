@@ -59,15 +59,14 @@ def read(
     choose: Chooser | None = None,
     temperature: float = 1.0,
 ) -> list[Description]:
-    """Reads `words` over each image of E (B, N, C), N = h * w of the grid.
+    """Reads `words` over each image of E (B, N, C) (with kinds of things, C + K), N = h * w of the grid.
 
     Args:
         choose: makes the attention hard.
         temperature: the scores of the words are divided by it before they become probabilities.
     """
-    count, _, channels = values.shape
     if not words:
-        return [Description.empty(grid)] * count
+        return [Description.empty(grid)] * len(values)
     ids = vocabulary.numbers(looked_up for _, looked_up in words)
     output = _follow(decoder, values, ids, choose)
     target = torch.tensor(ids, device=values.device).unsqueeze(-1)
@@ -81,12 +80,10 @@ def read(
             logprobs=_array(likely.gather(-1, target).squeeze(-1)),
             weights=_array(attended.weights[image].reshape(-1, *grid)),
             scores=None if attended.scores is None else _array(attended.scores[image].reshape(-1, *grid)),
-            channel_weights=None
-            if attended.channel_weights is None
-            else _array(attended.channel_weights[image].reshape(-1, channels)),
+            channel_weights=None if attended.channel_weights is None else _array(attended.channel_weights[image]),
         )
 
-    return [one(image) for image in range(count)]
+    return [one(image) for image in range(len(values))]
 
 
 @torch.inference_mode()

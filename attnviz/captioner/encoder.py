@@ -9,6 +9,7 @@ Source: Lin et al. 2017, "Feature pyramid networks" (arXiv:1612.03144).
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,23 +18,38 @@ from attnviz.captioner.efficientnet import SCALES, EfficientNetLite
 
 
 class Fuse(nn.Module):
-    """Feature maps at several scales -> E (B, N, C) on the finest grid.
+    """Feature maps at several scales -> E (B, N, C) on the finest grid, with the log odds of K kinds of things.
 
     Each map goes through its own 1x1 convolution, is upsampled (bilinear), and the sum is normalised over channels and
-    rectified: E = relu(layernorm(sum_k up(W_k f_k))). This equals one 1x1 convolution over the concatenated maps.
+    rectified: E = relu(layernorm(sum_k up(W_k f_k))). This equals one 1x1 convolution over the concatenated maps. The
+    kinds (see `Kinds`) have one more over the coarsest map, upsampled as it is.
+
+    Args:
+        inputs: channels of each map, finest grid first.
+        channels: C.
+        kinds: K; with 0, there is E alone.
     """
 
-    def __init__(self, inputs: tuple[int, ...], channels: int) -> None:
+    def __init__(self, inputs: tuple[int, ...], channels: int, kinds: int = 0) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(n, channels, 1, bias=False) for n in inputs)
         self.norm = nn.LayerNorm(channels)
+        self.kinds = nn.Conv2d(inputs[-1], kinds, 1) if kinds else None
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
-        grid = maps[0].shape[-2:]
+        """(B, C_k, h_k, w_k) of each map -> (B, N, C + K)."""
         total = self.lateral[0](maps[0])
         for conv, coarse in zip(self.lateral[1:], maps[1:], strict=True):
-            total = total + F.interpolate(conv(coarse), size=grid, mode="bilinear", align_corners=False)
-        return F.relu(self.norm(total.flatten(2).transpose(1, 2)))  # (B, C, h, w) -> (B, N, C)
+            total = total + _onto(maps[0], conv(coarse))
+        values = F.relu(self.norm(total.flatten(2).transpose(1, 2)))  # (B, C, h, w) -> (B, N, C)
+        if self.kinds is None:
+            return values
+        return torch.cat([values, _onto(maps[0], self.kinds(maps[-1])).flatten(2).transpose(1, 2)], -1)
+
+
+def _onto(fine: Tensor, coarse: Tensor) -> Tensor:
+    """`coarse` on the grid of `fine`."""
+    return F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class Pool(nn.Module):

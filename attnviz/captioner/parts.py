@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attnviz.captioner.decoder import Decoder, WordDecoder
 from attnviz.captioner.encoder import Fuse, Pool, build_backbone
+from attnviz.captioner.kinds import Kinds
 from attnviz.captioner.show_attend_tell import ShowAttendTell
 from attnviz.errors import ModelError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from attnviz.captioner.config import ModelConfig
     from attnviz.captioner.convnet import TorchvisionBackbone
     from attnviz.captioner.efficientnet import EfficientNetLite
+    from attnviz.captioner.vocabulary import Vocabulary
 
 
 class Parts(NamedTuple):
@@ -26,8 +28,8 @@ class Parts(NamedTuple):
     grid: tuple[int, int]
 
 
-def build_parts(config: ModelConfig, words: int, dropout: float = 0.0) -> Parts:
-    """The parts of a network with a vocabulary of `words` words, with random weights.
+def build_parts(config: ModelConfig, vocabulary: Vocabulary, dropout: float = 0.0) -> Parts:
+    """The parts of a network that knows these words, with random weights.
 
     Raises:
         ModelError: for names or sizes that do not fit.
@@ -42,7 +44,7 @@ def build_parts(config: ModelConfig, words: int, dropout: float = 0.0) -> Parts:
             )
         grid = config.pool or grid
         other = ShowAttendTell(
-            words=words,
+            words=len(vocabulary),
             channels=config.channels,
             cells=grid[0] * grid[1],
             embedding=config.embedding,
@@ -53,7 +55,7 @@ def build_parts(config: ModelConfig, words: int, dropout: float = 0.0) -> Parts:
         return Parts(backbone, Pool(grid), other, grid)
     decoder = Decoder(
         config.mode,
-        words=words,
+        words=len(vocabulary),
         channels=config.channels,
         cells=grid[0] * grid[1],
         embedding=config.embedding,
@@ -62,5 +64,6 @@ def build_parts(config: ModelConfig, words: int, dropout: float = 0.0) -> Parts:
         attention=config.attention,
         reduced=config.reduced,
         dropout=dropout,
+        kinds=Kinds.of(config.kinds, vocabulary) if config.kinds else None,
     )
-    return Parts(backbone, Fuse(backbone.channels, config.channels), decoder, grid)
+    return Parts(backbone, Fuse(backbone.channels, config.channels, len(config.kinds)), decoder, grid)

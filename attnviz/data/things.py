@@ -15,6 +15,9 @@ PEOPLE = (MEN | WOMEN) - {"male", "males", "female", "females"} | {
 }
 """Words for persons, beside the name itself; a male or a female may be a dog."""
 
+AMBIGUOUS = frozenset([("orange",), ("glasses",), ("remote",)])
+"""Forms that are more often no thing: a colour, what one wears, and far away."""
+
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "airplane": ("plane", "jet"),
     "baseball bat": ("bat",),

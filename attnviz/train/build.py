@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,14 @@ def build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
     Raises:
         ConfigError, ModelError: when a file is missing or does not fit.
     """
-    model = Captioner(config.model, vocabulary, config.name, config.train.dropout)
-    if config.start:
-        model.load_state_dict(model.state_dict() | _taken(model, load_checkpoint(start_of(config))))
+    start = load_checkpoint(start_of(config)) if config.start else None
+    if config.model.kinds != (start.config.kinds if start else ()):
+        raise ConfigError("kinds are found in the data: leave them out of [model], and set 'kinds' under [train]")
+    # Words that are not in this run's vocabulary name nothing.
+    kinds = tuple(tuple(word for word in kind if word in vocabulary) for kind in config.model.kinds)
+    model = Captioner(replace(config.model, kinds=kinds), vocabulary, config.name, config.train.dropout)
+    if start:
+        model.load_state_dict(model.state_dict() | _taken(model, start))
     elif config.pretrained:
         pretrain(model, config)
     if config.score:
@@ -86,7 +92,10 @@ def blend(model: Captioner, start: Path, share: float, frozen: bool = False) -> 
 
 
 def freeze(model: Captioner, options: TrainConfig) -> int:
-    """Lets the backbone learn as far as it shall; returns how many of its first stages stay frozen where not all do."""
+    """Lets the backbone learn as far as it shall; returns how many of its first stages stay frozen where not all do.
+    What tells kinds of things is learned from lists, not from captions: it stays as well."""
+    if (kinds := getattr(model.fuse, "kinds", None)) is not None:
+        kinds.requires_grad_(False)
     stages = options.encoder_stages
     if options.encoder_rate == 0:
         model.backbone.requires_grad_(False)

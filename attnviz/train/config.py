@@ -44,6 +44,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "samples": (2, 1000),
     "naming": (0, 1e6),
     "anchor": (0, 1e6),
+    "kinds": (0, 1e6),
     "warmup": (0, 1),
     "decay": (0, 1e3),
     "dropout": (0, 0.99),
@@ -147,6 +148,9 @@ class TrainConfig:
             `train.naming`; 0 looks at captions alone.
         anchor: weight of the given captions' cross-entropy beside that (Wu et al. 2016, arXiv:1609.08144, equation 9),
             which keeps the language: without it, rewards rise for a while and fall when every caption has become alike.
+        kinds: passes over the photos that come with a list of objects, after all epochs, in which the encoder's last
+            map learns to tell their kinds, see `train.kinds`; the decoder then asks it which one a word should mean. 0
+            keeps those of `start`.
         flip: whether mirror images are trained on too, with left and right exchanged in the captions.
         average: decay of the running mean of the weights, which is what is measured and saved; 0 saves the last ones.
         blend: how far the saved weights go back to those of `start`, from 0 to 1; see `train.build.blend`.
@@ -175,6 +179,7 @@ class TrainConfig:
     samples: int = 5
     naming: float = 0.0
     anchor: float = 0.0
+    kinds: int = 0
     flip: bool = True
     average: float = 0.998
     blend: float = 0.0

@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnviz.captioner.vocabulary import UNKNOWN
-from attnviz.data.things import PEOPLE, PERSON, names_of
+from attnviz.data.things import AMBIGUOUS, PEOPLE, PERSON, names_of
 
 if TYPE_CHECKING:
     from attnviz.captioner.vocabulary import Vocabulary
-
-AMBIGUOUS = frozenset([("orange",), ("glasses",), ("remote",)])
-"""Forms that are more often no thing: a colour, what one wears, and far away. They may be right, never wrong."""
 
 Words = Sequence[int]
 
@@ -44,6 +41,7 @@ class Naming:
                     meant[numbers].add(kind)
         self.meant = {form: frozenset(kinds) for form, kinds in meant.items()}
         self.longest = max(map(len, self.meant), default=0)
+        # They may be right, never wrong.
         self.lenient = {tuple(vocabulary.encode(form)) for form in AMBIGUOUS}
 
     def __call__(self, captions: Sequence[Sequence[Words]], rows: Sequence[int]) -> np.ndarray:

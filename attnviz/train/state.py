@@ -19,8 +19,8 @@ from attnviz.train.config import DataConfig, TrainConfig
 if TYPE_CHECKING:
     from attnviz.train.config import FitConfig
 
-LENGTHS = ("epochs", "critical")
-"""The settings that may change while a run has a state: it goes on for longer, or ends sooner."""
+LENGTHS = ("epochs", "critical", "kinds")
+"""The settings that may change while a run has a state: it goes on for longer, or ends sooner, or in another way."""
 
 DAMAGED = (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError)
 

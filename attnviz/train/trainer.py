@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from attnviz.captioner.familiar import Familiar
 from attnviz.captioner.vocabulary import PAD
-from attnviz.errors import ConfigError
+from attnviz.errors import ConfigError, counted
 from attnviz.train.batches import Batch, Lesson, batches, lesson
 from attnviz.train.build import blend, freeze, start_of
 from attnviz.train.calibration import SEEN, temperature_of
@@ -26,6 +26,7 @@ from attnviz.train.critical import Critic
 from attnviz.train.crops import crop_boxes, windows
 from attnviz.train.features import frames
 from attnviz.train.inputs import maps_of
+from attnviz.train.kinds import fit_kinds, kinds_in
 from attnviz.train.losses import box_loss, even_loss, word_loss
 from attnviz.train.naming import Naming
 from attnviz.train.optim import follow, optimiser, set_rate
@@ -60,6 +61,11 @@ class Trainer:
         kept = config.data.cache if self.frozen or (self.stages and self.options.crop == 1) else None
         if self.options.naming and not any(self.objects):
             raise ConfigError("setting 'naming': no photo to learn from has a list of objects")
+        self.kinds = kinds_in(self.objects, model.vocabulary) if self.options.kinds else {}
+        if self.options.kinds and not self.kinds:  # now, not after hours of training
+            raise ConfigError("setting 'kinds': no photo to learn from has a list of objects that its captions name")
+        if self.kinds and model.one_by_one:
+            raise ConfigError("setting 'kinds' is for the decoder two-lstm alone; leave it out")
         self.inputs = read_inputs(model, splits, kinds, say, kept, self.stages or None, self.options.precision)
         self.dev_inputs = read_inputs(model, [dev], [False], say, kept, self.stages or None)[False]
         self.lessons = {flip: [one for split in splits for one in self._lessons(split, flip)] for flip in kinds}
@@ -198,6 +204,8 @@ class Trainer:
         if self.options.blend:
             blend(self.average, start_of(self.config), self.options.blend, self.frozen)
             self.say("blended: " + ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items()))
+        if self.options.kinds:
+            self._ask_kinds()
         with torch.inference_mode():
             self.average.temperature = temperature_of(self._read_dev())
             drawn = draw(self.wanted, np.random.default_rng(self.options.seed))[:SEEN]
@@ -206,6 +214,18 @@ class Trainer:
                 self._pooled(self.dev_inputs, np.arange(len(self.dev_lessons[False]))),
             )
         self.say(f"temperature {self.average.temperature:g}")
+
+    def _ask_kinds(self) -> None:
+        """Teaches the averaged weights which kind of thing is meant."""
+        model, known = self.average, self.kinds
+
+        def last_map(rows: np.ndarray) -> Tensor:
+            return maps_of(model, self.inputs[False], rows, self.options)[-1]
+
+        layer = fit_kinds(last_map, self.objects, list(known), self.options.kinds, self.options.seed)
+        model.ask(list(known.values()), layer)
+        told = ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items())
+        self.say(f"asks for {counted(len(known), 'kind')} of things: {told}")
 
     def _pooled(self, inputs: Inputs, rows: np.ndarray) -> np.ndarray:
         """What `Familiar` takes, of photos `rows`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from toy import asking
 
 from attnviz.captioner import Captioner
 from attnviz.captioner.attention import SCORES
@@ -14,10 +15,14 @@ from attnviz.captioner.vocabulary import START
 WORDS = [[4, 5, 6, 7], [7, 4]]
 
 
+@pytest.mark.parametrize("asks", [False, True])
 @pytest.mark.parametrize("mode", SCORES)
-def test_maps_are_those_of_finite_differences(mode: str) -> None:
-    model = Captioner.tiny(mode, seed=2).double()
-    values = torch.randn(2, 4, model.config.channels, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+def test_maps_are_those_of_finite_differences(mode: str, asks: bool) -> None:
+    model = (asking(mode, seed=2) if asks else Captioner.tiny(mode, seed=2)).double()
+    channels = model.config.channels
+    values = torch.randn(
+        2, 4, channels + len(model.config.kinds), dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     found = [gradient_map(model.decoder, values[i : i + 1], ids) for i, ids in enumerate(WORDS)]
 
     def logprob(photo: int, step: int, change: torch.Tensor | None) -> tuple[float, torch.Tensor]:
@@ -48,7 +53,7 @@ def test_maps_are_those_of_finite_differences(mode: str) -> None:
                 slopes.append((logprob(photo, step, change)[0] - logprob(photo, step, -change)[0]) / 2e-5)
             helping = np.maximum(weights.numpy() * np.array(slopes), 0)
             if mode.startswith("channel"):
-                helping = helping @ np.maximum(values[photo].numpy(), 0).T
+                helping = helping @ np.maximum(values[photo, :, :channels].numpy(), 0).T
             expected = helping / helping.sum() if helping.sum() > 0 else np.full(4, 0.25)
             np.testing.assert_allclose(found[photo][step], expected, atol=1e-6)
 

@@ -139,6 +139,11 @@ def test_a_backbone_of_torchvision_with_a_tensor_to_its_name(tmp_path: Path, bac
         lambda meta: meta["config"].update(mode=["concat"]),
         lambda meta: meta["config"].update(backbone=None),
         lambda meta: meta["config"].update(state=float("nan")),
+        lambda meta: meta["config"].update(kinds=[["dog"]]),  # and no layer for it
+        lambda meta: meta["config"].update(kinds=[["no such word"]]),
+        lambda meta: meta["config"].update(kinds="dog"),
+        lambda meta: meta["config"].update(kinds={"dog": 1}),
+        lambda meta: meta["config"].update(kinds=[["a"]] * 10**5),
         lambda meta: meta.update(temperature=0),
         lambda meta: meta.update(temperature=float("nan")),
         lambda meta: meta.update(temperature="1"),

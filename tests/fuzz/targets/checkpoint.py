@@ -22,6 +22,8 @@ NAMES = ("input", "channels", "embedding", "state", "language", "attention", "re
 
 
 def seeds(folder: Path) -> Sequence[bytes]:
+    import torch
+
     from attnviz.captioner import Captioner, save_checkpoint
     from attnviz.captioner.checkpoint import save_encoder
     from attnviz.captioner.config import ModelConfig
@@ -29,6 +31,7 @@ def seeds(folder: Path) -> Sequence[bytes]:
 
     shared, path = folder / "encoder.safetensors", folder / "seed.safetensors"
     models = [Captioner.tiny(mode) for mode in ("concat", "flat-concat", "channel-general")]
+    models[0].ask((("dog",), ("cat",)), torch.nn.Conv2d(models[0].backbone.channels[-1], 2, 1))
     save_encoder(models[0], shared)
     small = ModelConfig("general", "resnet-basic-1-1-1-1", "layer1", (32, 32), channels=4, embedding=4, state=4)
     cut = Captioner(small, Vocabulary((*SPECIAL, "a", "dog")))
@@ -79,6 +82,9 @@ def _meta(random: Random, meta: dict[str, Any]) -> Any:
         case 1:
             config["backbone"] = random.choice((*BACKBONES, *["resnet-basic-1-1-1-1"] * 8))
             config["layer"] = random.choice((None, None, "layer1", "features.1", "x" * 300))
+        case 2 if random.random() < 0.3:
+            words, count = random.choice((meta["vocabulary"], ["x", "<unk>", 3])), random.choice((0, 1, 2, 9999))
+            config["kinds"] = [random.choices(words, k=random.randrange(3)) for _ in range(count)]
         case 2:
             config["mode"] = random.choice(MODES)
             config["input"] = [random.choice((32, 64, 512, 2048))] * 2
