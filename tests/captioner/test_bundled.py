@@ -81,14 +81,16 @@ def test_no_box_has_shaped_the_twin() -> None:
 
 
 def test_captions_name_what_is_there(model: Captioner) -> None:
-    names = ["dog.jpg", "two-dogs.jpg", "musicians.jpg", "cat.png", "sheep-rotated.jpg"]
-    dog, dogs, people, cat, sheep = attnviz.explain(model, [SAMPLES / name for name in names])
+    names = ["dog.jpg", "two-dogs.jpg", "musicians.jpg", "cat.png", "sheep-rotated.jpg", "horses.jpg", "cow.jpg"]
+    dog, dogs, people, cat, sheep, horses, cow = attnviz.explain(model, [SAMPLES / name for name in names])
     assert {"dog", "shepherd"} & set(dog.tokens)
     assert "grass" in dog.tokens
     assert "cat" in cat.tokens
     assert "sheep" in sheep.tokens
     assert {"dog", "dogs"} & set(dogs.tokens)
     assert {"people", "men", "man"} & set(people.tokens)
+    assert "horses" in horses.tokens  # by what the encoder's last map tells of kinds
+    assert {"cow", "cows"} & set(cow.tokens)
 
 
 def test_a_photo_gets_the_same_bits_whatever_its_neighbours(model: Captioner) -> None:
