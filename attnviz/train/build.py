@@ -44,7 +44,15 @@ def build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
             load_encoder(model, config.encoder)
         except ModelError as error:
             raise ConfigError(f"setting 'encoder': {error}") from error
+    if start and kinds and not _share_backbone(model, start):  # of which the layer knows nothing
+        model.decoder.kinds, model.fuse.kinds = None, None  # type: ignore[assignment]
+        model.config = replace(model.config, kinds=())
     return model
+
+
+def _share_backbone(model: Captioner, other: Captioner) -> bool:
+    own, theirs = model.backbone.state_dict(), other.backbone.state_dict()
+    return own.keys() == theirs.keys() and all(torch.equal(own[key], theirs[key]) for key in own)
 
 
 def start_of(config: FitConfig) -> Path:

@@ -150,7 +150,7 @@ class TrainConfig:
             which keeps the language: without it, rewards rise for a while and fall when every caption has become alike.
         kinds: passes over the photos that come with a list of objects, after all epochs, in which the encoder's last
             map learns to tell their kinds, see `train.kinds`; the decoder then asks it which one a word should mean. 0
-            keeps those of `start`.
+            keeps those of `start`, where that has the same encoder.
         flip: whether mirror images are trained on too, with left and right exchanged in the captions.
         average: decay of the running mean of the weights, which is what is measured and saved; 0 saves the last ones.
         blend: how far the saved weights go back to those of `start`, from 0 to 1; see `train.build.blend`.

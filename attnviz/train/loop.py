@@ -56,6 +56,8 @@ def fit(config: FitConfig, say: Say = print, after: After | None = None) -> Path
         writer = load_checkpoint(config.data.writer)
         splits = [rewrite(split, written(split, writer, config.data.cache, say)) for split in splits]
     model = build(config, vocabulary)
+    if config.model.kinds and not model.config.kinds and not config.train.kinds:
+        say(f"the kinds of things of {config.start} are left out: it has another encoder; set 'kinds' under [train]")
     h, w = model.grid
     say(
         f"{counted(len(records), 'photo')} to learn from, {len(dev)} to measure on, "

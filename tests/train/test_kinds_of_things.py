@@ -107,6 +107,23 @@ def test_a_run_asks_for_them_and_the_next_keeps_them(listed: DataConfig, tmp_pat
     assert load_checkpoint(fit(read_config(tmp_path / "next.toml"), quiet)).config.kinds == (("cat",), ())
 
 
+def test_another_encoder_knows_nothing_of_them(listed: DataConfig, tmp_path: Path) -> None:
+    run = config(listed, tmp_path, epochs=1, kinds=2)
+    fit(run, quiet)
+    other = replace(run, out=str(tmp_path / "o.safetensors"), train=replace(run.train, kinds=0, seed=5))
+    torch.manual_seed(5)
+    fit(replace(other, encoder=str(tmp_path / "e.safetensors")), quiet)  # writes its own, another one
+    for kinds, left in ((0, 0), (2, 2)):
+        told: list[str] = []
+        text = f"""out = "{tmp_path}/k{kinds}.safetensors"\nstart = "{run.out}"\nencoder = "{tmp_path}/e.safetensors"
+            [data]\ntrain = "{listed.train}"\ndev = "{listed.dev}"\ncache = "{listed.cache}"\nminimum = 1\ncaptions = 2
+            [model]\nmode = "concat"\n[train]\nepochs = 1\nphotos = 2\nrate = 0.01\nkinds = {kinds}"""
+        (tmp_path / "next.toml").write_text(text)
+        model = load_checkpoint(fit(read_config(tmp_path / "next.toml"), told.append))
+        assert len(model.config.kinds) == left
+        assert any("kinds of things" in line and "are left out" in line for line in told) == (kinds == 0)
+
+
 def test_a_run_may_ask_for_them_later(listed: DataConfig, tmp_path: Path) -> None:
     """The state of a finished run is gone on from: nothing is learned again but the layer."""
     fit(config(listed, tmp_path, epochs=1), quiet)
