@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from attnviz.captioner import Captioner, ModelConfig
+from attnviz.captioner.kinds import ask
 from attnviz.data import Split
 from attnviz.train import DataConfig, FitConfig, TrainConfig
 
@@ -57,7 +58,7 @@ def asking(mode: str = "concat", seed: int = 0, strength: float = 1.0) -> Captio
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * strength)
-    model.ask(KINDS, layer.requires_grad_(False))
+    ask(model, KINDS, layer.requires_grad_(False))
     return model
 
 

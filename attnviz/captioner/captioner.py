@@ -13,7 +13,6 @@ from attnviz.captioner.config import FrameKind, ModelConfig
 from attnviz.captioner.description import guess, read, with_gradient
 from attnviz.captioner.encoded import all_seen, digest, encode_all, eyes_of, look, read_alike, see
 from attnviz.captioner.hard import Chooser, Hard, chooser
-from attnviz.captioner.kinds import ask
 from attnviz.captioner.parts import build_parts
 from attnviz.captioner.show_attend_tell import LONGEST as TUTORIAL_LONGEST
 from attnviz.captioner.threads import side_by_side
@@ -80,10 +79,6 @@ class Captioner(nn.Module):
         model = cls(config, Vocabulary((*SPECIAL, *words)), name="tiny").eval()
         torch.set_rng_state(state)
         return model
-
-    def ask(self, kinds: Sequence[Sequence[str]], layer: nn.Conv2d) -> None:
-        """See `kinds.ask`."""
-        self.config = ask(self, kinds, layer)
 
     @property
     def mode(self) -> str:

@@ -108,8 +108,8 @@ def odds_of(values: Tensor) -> Tensor:
     return values.clamp_max(EXTREME).exp()
 
 
-def ask(model: Captioner, kinds: Sequence[Sequence[str]], layer: nn.Conv2d) -> ModelConfig:
-    """Has `model` ask from now on which kind of thing is meant; returns its configuration with them.
+def ask(model: Captioner, kinds: Sequence[Sequence[str]], layer: nn.Conv2d | None) -> None:
+    """Has `model` ask from now on which kind of thing is meant; with no kinds and no layer, it asks no more.
 
     Args:
         kinds: the words that name each.
@@ -119,5 +119,6 @@ def ask(model: Captioner, kinds: Sequence[Sequence[str]], layer: nn.Conv2d) -> M
         ModelError: for a word that is not in the vocabulary, or another decoder than `two-lstm`.
     """
     config = ModelConfig.from_dict({"kinds": kinds}, model.config)
-    model.decoder.kinds, model.fuse.kinds = Kinds.of(kinds, model.vocabulary), layer
-    return config
+    model.decoder.kinds = Kinds.of(kinds, model.vocabulary) if kinds else None
+    model.fuse.kinds = layer  # type: ignore[assignment]
+    model.config = config

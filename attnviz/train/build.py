@@ -12,6 +12,7 @@ from torch import Tensor
 from attnviz.captioner import Captioner, load_checkpoint
 from attnviz.captioner.checkpoint import load_encoder
 from attnviz.captioner.efficientnet import EfficientNetLite
+from attnviz.captioner.kinds import ask
 from attnviz.errors import ConfigError, ModelError
 from attnviz.train.weights import pretrain
 from attnviz.zoo import find_checkpoint
@@ -45,8 +46,7 @@ def build(config: FitConfig, vocabulary: Vocabulary) -> Captioner:
         except ModelError as error:
             raise ConfigError(f"setting 'encoder': {error}") from error
     if start and kinds and not _share_backbone(model, start):  # of which the layer knows nothing
-        model.decoder.kinds, model.fuse.kinds = None, None  # type: ignore[assignment]
-        model.config = replace(model.config, kinds=())
+        ask(model, (), None)
     return model
 
 

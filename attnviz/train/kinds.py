@@ -89,11 +89,16 @@ def fit_kinds(
     return _over_raw(layer, mean, scale)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _gather(maps: Callable[[np.ndarray], Tensor], rows: np.ndarray) -> Tensor:
-    """(photos, C, cells) float16."""
-    parts = [rows[start : start + PHOTOS] for start in range(0, len(rows), PHOTOS)]
-    return torch.cat([maps(part).flatten(2).half() for part in parts]).clone()
+    """(photos, C, cells) float16, in memory once."""
+    found = torch.empty(0)
+    for start in range(0, len(rows), PHOTOS):
+        part = maps(rows[start : start + PHOTOS]).flatten(2)
+        if not start:
+            found = part.new_empty((len(rows), *part.shape[1:]), dtype=torch.float16)
+        found[start : start + len(part)] = part
+    return found
 
 
 def _targets(objects: Sequence[Sequence[str]], rows: np.ndarray, kinds: Sequence[str]) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnviz.captioner.familiar import Familiar
+from attnviz.captioner.kinds import ask
 from attnviz.captioner.vocabulary import PAD
 from attnviz.errors import ConfigError, counted
 from attnviz.train.batches import Batch, Lesson, batches, lesson
@@ -223,7 +224,7 @@ class Trainer:
             return maps_of(model, self.inputs[False], rows, self.options)[-1]
 
         layer = fit_kinds(last_map, self.objects, list(known), self.options.kinds, self.options.seed)
-        model.ask(list(known.values()), layer)
+        ask(model, list(known.values()), layer)
         told = ", ".join(f"{key} {value:.3f}" for key, value in self._measure().items())
         self.say(f"asks for {counted(len(known), 'kind')} of things: {told}")
 

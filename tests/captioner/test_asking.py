@@ -15,7 +15,7 @@ from toy import KINDS, WORDS, asking
 from attnviz.captioner import Captioner, ModelConfig, load_checkpoint, save_checkpoint
 from attnviz.captioner.attention import SCORES
 from attnviz.captioner.decoder import Decoder
-from attnviz.captioner.kinds import FLOOR, POWER, Kinds, odds_of
+from attnviz.captioner.kinds import FLOOR, POWER, Kinds, ask, odds_of
 from attnviz.captioner.search import LENGTH_POWER, beam_search
 from attnviz.captioner.vocabulary import END, SPECIAL, START, Vocabulary
 from attnviz.errors import ModelError
@@ -213,7 +213,7 @@ def test_a_checkpoint_keeps_it(tmp_path: Path) -> None:
 def test_kinds_that_are_none(kinds: object, says: str) -> None:
     model = Captioner.tiny("concat", 0, WORDS)
     with pytest.raises(ModelError, match=says):
-        model.ask(kinds, torch.nn.Conv2d(model.backbone.channels[-1], 1, 1))  # type: ignore[arg-type]
+        ask(model, kinds, torch.nn.Conv2d(model.backbone.channels[-1], 1, 1))  # type: ignore[arg-type]
     assert model.config.kinds == ()
     with pytest.raises(ModelError, match="kinds are for the decoder two-lstm alone"):
         ModelConfig.from_dict({"decoder": "show-attend-tell", "kinds": [["dog"]]})

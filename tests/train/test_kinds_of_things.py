@@ -83,7 +83,7 @@ def test_a_run_asks_for_them_and_the_next_keeps_them(listed: DataConfig, tmp_pat
     told: list[str] = []
     run = config(listed, tmp_path, epochs=1, kinds=4, encoder_rate=encoder_rate)
     model = load_checkpoint(fit(run, told.append))
-    assert model.config.kinds == (("cat", "cats")[:1], ("dog",))
+    assert model.config.kinds == (("cat",), ("dog",))
     assert any(line.startswith("asks for 2 kinds of things: dev words") for line in told)
     assert model.describe_pixels(np.zeros((1, 64, 64, 3), np.uint8))
     # The same run without: all else is the same.
@@ -111,7 +111,6 @@ def test_another_encoder_knows_nothing_of_them(listed: DataConfig, tmp_path: Pat
     run = config(listed, tmp_path, epochs=1, kinds=2)
     fit(run, quiet)
     other = replace(run, out=str(tmp_path / "o.safetensors"), train=replace(run.train, kinds=0, seed=5))
-    torch.manual_seed(5)
     fit(replace(other, encoder=str(tmp_path / "e.safetensors")), quiet)  # writes its own, another one
     for kinds, left in ((0, 0), (2, 2)):
         told: list[str] = []

@@ -27,11 +27,12 @@ def seeds(folder: Path) -> Sequence[bytes]:
     from attnviz.captioner import Captioner, save_checkpoint
     from attnviz.captioner.checkpoint import save_encoder
     from attnviz.captioner.config import ModelConfig
+    from attnviz.captioner.kinds import ask
     from attnviz.captioner.vocabulary import SPECIAL, Vocabulary
 
     shared, path = folder / "encoder.safetensors", folder / "seed.safetensors"
     models = [Captioner.tiny(mode) for mode in ("concat", "flat-concat", "channel-general")]
-    models[0].ask((("dog",), ("cat",)), torch.nn.Conv2d(models[0].backbone.channels[-1], 2, 1))
+    ask(models[0], (("dog",), ("cat",)), torch.nn.Conv2d(models[0].backbone.channels[-1], 2, 1))
     save_encoder(models[0], shared)
     small = ModelConfig("general", "resnet-basic-1-1-1-1", "layer1", (32, 32), channels=4, embedding=4, state=4)
     cut = Captioner(small, Vocabulary((*SPECIAL, "a", "dog")))
